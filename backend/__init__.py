@@ -1,0 +1,1 @@
+"""nextlabel tells a Label Studio project what to label next."""

@@ -1,0 +1,219 @@
+"""What the rooms talk about: tasks, annotations, projects, fronts, rounds; and every error."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
+
+Json: TypeAlias = Mapping[str, Any]
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+class NextlabelError(Exception):
+    """Anything a person can act on: one line that names the thing, its value and what was expected."""
+
+    exit_code = 1
+
+
+class ConfigError(NextlabelError):
+    """The configuration, an argument or the environment is wrong."""
+
+    exit_code = 2
+
+
+class LabelStudioError(NextlabelError):
+    """Label Studio refused, failed, or answered what nobody expected."""
+
+    exit_code = 3
+
+
+class Unreachable(LabelStudioError):
+    """Nothing answers at Label Studio's address, or not in time."""
+
+
+class Unauthorized(LabelStudioError):
+    """Label Studio does not accept the token."""
+
+
+class NotFound(LabelStudioError):
+    """Label Studio does not have it, or not for this user."""
+
+
+class LabelConfigError(NextlabelError):
+    """The project's label config has no control tag that can be learned."""
+
+    exit_code = 4
+
+
+class StoreError(NextlabelError):
+    """The store is unusable: unreachable, newer than this program, or read-only."""
+
+    exit_code = 5
+
+
+class LeaseLost(NextlabelError):
+    """Another worker has taken the project over; this one must not switch anything any more."""
+
+    exit_code = 6
+
+
+class EncoderError(NextlabelError):
+    """An encoder or model cannot be loaded, or is not what its configuration says."""
+
+    exit_code = 7
+
+
+# --- Label Studio's side --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project as Label Studio describes it."""
+
+    id: int
+    title: str
+    label_config: str
+    sampling: str
+    model_version: str
+    show_collab_predictions: bool
+    maximum_annotations: int
+    task_number: int
+    total_annotations: int
+    skip_queue: str = "REQUEUE_FOR_OTHERS"
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotator's answer to one task; `was_cancelled` is a skip."""
+
+    id: int
+    task_id: int
+    result: tuple[Json, ...]
+    was_cancelled: bool
+    ground_truth: bool
+    completed_by: int | None
+    lead_time: float | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to label, with every annotation it has."""
+
+    id: int
+    data: Json
+    updated_at: datetime
+    annotations: tuple[Annotation, ...] = ()
+    overlap: int = 1
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody who can label in the project."""
+
+    id: int
+    email: str
+
+
+@dataclass(frozen=True)
+class QueuedPrediction:
+    """A prediction to publish: lowest `score` (in [0, 1]) is served first; an empty `result` is blind."""
+
+    task_id: int
+    result: tuple[Json, ...]
+    score: float
+
+
+# --- the queue ------------------------------------------------------------------------------------
+
+
+class Origin(enum.StrEnum):
+    """What put a task into the front."""
+
+    CHOSEN = "chosen"
+    COLD_START = "cold start"
+    AUDIT = "audit"
+    EXPLORATION = "exploration"
+    IN_PROGRESS = "in progress"
+    LAST_RESORT = "last resort"
+
+
+@dataclass(frozen=True)
+class FrontTask:
+    """One place in the front: rank 0 is served first."""
+
+    task_id: int
+    rank: int
+    score: float
+    origin: Origin
+    utility: float
+    reason: str
+    result: tuple[Json, ...] = ()
+
+
+class VersionState(enum.StrEnum):
+    """The life of a queue version."""
+
+    PUBLISHING = "publishing"
+    CURRENT = "current"
+    RETIRED = "retired"
+
+
+class RoundState(enum.StrEnum):
+    """How a round stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+# --- findings of the doctor -----------------------------------------------------------------------
+
+
+class Level(enum.StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing the doctor looked at: what it is called, what it saw, and what to do about it."""
+
+    check: str
+    level: Level
+    message: str
+    remedy: str = ""
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+class Progress(Protocol):
+    """Told how far a step has come; `total` is None while nobody knows."""
+
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        """Step `step` has finished `done` of `total` units."""
+
+
+def silent(step: str, done: int, total: int | None) -> None:
+    """Progress that nobody watches."""
+
+
+Clock: TypeAlias = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class StepTiming:
+    """How long one step of a round took."""
+
+    step: str
+    seconds: float
+    detail: Json = field(default_factory=dict)
