@@ -1,0 +1,97 @@
+"""The only SQL: what nextlabel knows, in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from backend.domain import StoreError
+from backend.store.annotations import Annotations, Answer, Counts
+from backend.store.database import Database
+from backend.store.leases import Lease, Leases
+from backend.store.projects import Connection, Projects, digest
+from backend.store.queue import Queue, Version
+from backend.store.rounds import Round, Rounds
+from backend.store.tasks import RowState, SyncCounts, Tasks, content_hash
+
+__all__ = [
+    "Annotations",
+    "Answer",
+    "Connection",
+    "Counts",
+    "Lease",
+    "Leases",
+    "Projects",
+    "Queue",
+    "Round",
+    "Rounds",
+    "RowState",
+    "Store",
+    "SyncCounts",
+    "Tasks",
+    "Version",
+    "content_hash",
+    "digest",
+]
+
+
+class Store:
+    """Everything that must survive a restart, by subject; each method of a subject is one transaction."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        self.projects = Projects(self.database)
+        self.tasks = Tasks(self.database)
+        self.annotations = Annotations(self.database)
+        self.queue = Queue(self.database)
+        self.rounds = Rounds(self.database)
+        self.leases = Leases(self.database)
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """Open a store and bring its tables up to date; safe to race."""
+        store = cls(url)
+        store.migrate()
+        return store
+
+    def migrate(self) -> None:
+        """Bring the tables up to date; StoreError when they are newer than this program."""
+        from alembic import command
+        from alembic.config import Config
+        from alembic.util import CommandError
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self.database.write() as db:
+            if not self.database.is_sqlite:
+                db.execute(sa.select(sa.func.pg_advisory_xact_lock(0x6E6578746C)))
+            config.attributes["connection"] = db
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise StoreError(
+                    f"store {self.database}: {error}; was it written by a newer nextlabel?"
+                ) from error
+
+    def backup(self, file: Path) -> None:
+        """Copy the store to `file` while others use it: one consistent SQLite database."""
+        if not self.database.is_sqlite:
+            raise StoreError(f"store {self.database}: backup copies SQLite only; for PostgreSQL use pg_dump")
+        if file.exists():
+            raise StoreError(f"backup file {file}: exists already; expected a new name")
+        source, target = sqlite3.connect(self.database.url.database or ""), None
+        try:
+            target = sqlite3.connect(file)
+            source.backup(target, pages=1000)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"backup file {file}: {error}") from error
+        finally:
+            source.close()
+            if target is not None:
+                target.close()
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.database.engine.dispose()

@@ -1,0 +1,139 @@
+"""The engine: SQLite or PostgreSQL, one short transaction at a time, times in UTC."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+
+from backend.domain import StoreError
+
+BUSY_SECONDS = 20
+CHUNK = 500
+"""How many ids one IN list holds: SQLite's oldest limit on variables is 999."""
+
+
+class UTCDateTime(sa.TypeDecorator[datetime]):
+    """A time with its zone: stored as naive UTC, which sorts alike in SQLite and PostgreSQL."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Refuse a time without a zone: nobody could say what it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise StoreError(f"time {value!r} has no time zone; expected an aware datetime")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Give the time its zone back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Database:
+    """Opens transactions; one that writes takes SQLite's lock at its start, so it never fails half-way."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _parse(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite and self.url.database:
+            _prepare_folder(Path(self.url.database))
+        self.engine = _engine(self.url, is_sqlite=self.is_sqlite)
+        # Threads of one process queue here: SQLite's own waiting sleeps for up to 100 ms at a time.
+        self._turn = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One consistent view."""
+        with self._translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """All or nothing."""
+        with self._translated(), self._turn, self.engine.connect() as connection:
+            connection.execution_options(nextlabel_write=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            raise StoreError(f"store {self}: {_first_line(error.orig)}") from error
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+
+def insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Make an INSERT that knows ON CONFLICT, in the connection's dialect."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def chunks(ids: list[int]) -> Iterator[list[int]]:
+    """Cut `ids` into pieces that fit one statement."""
+    for start in range(0, len(ids), CHUNK):
+        yield ids[start : start + CHUNK]
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except ArgumentError as error:
+        raise StoreError(
+            f"store.url {url.partition('://')[0]!r}…: not a database URL; "
+            "expected sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+        ) from error
+
+
+def _prepare_folder(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"store folder {file.parent}: {error.strerror}; expected a folder to write to"
+        ) from error
+
+
+def _engine(url: sa.URL, *, is_sqlite: bool) -> sa.Engine:
+    arguments: dict[str, Any] = (
+        {"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else {"pool_pre_ping": True}
+    )
+    try:
+        engine = sa.create_engine(url, **arguments)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(
+            f"store.url scheme {url.drivername!r}: {error}; expected sqlite or postgresql+psycopg"
+        ) from error
+    if is_sqlite:
+        sa.event.listen(engine, "connect", _configure_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(raw: Any, _record: object) -> None:
+    raw.isolation_level = None  # the driver must not open transactions of its own: `_begin_sqlite` does
+    cursor = raw.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("nextlabel_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().splitlines()[0] if error and str(error).strip() else repr(error)

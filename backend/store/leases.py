@@ -1,0 +1,114 @@
+"""Who works on which project: leases that expire, with an epoch that fences off whoever was overtaken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from backend.domain import LeaseLost
+from backend.store.database import Database, insert
+from backend.store.schema import lease as table
+from backend.store.schema import worker
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on a project; `epoch` rises each time it changes hands."""
+
+    project_id: int
+    holder: str
+    epoch: int
+
+
+class Leases:
+    """Leases and the workers that take them. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(self, project_id: int, holder: str, *, now: datetime, seconds: float) -> Lease | None:
+        """Take a free or expired lease; None while another holder's is alive."""
+        expires = now + timedelta(seconds=seconds)
+        statement = (
+            sa.update(table)
+            .where(table.c.project_id == project_id, table.c.expires_at <= now)
+            .values(holder=holder, epoch=table.c.epoch + 1, expires_at=expires)
+            .returning(table.c.epoch)
+        )
+        with self._database.write() as db:
+            epoch = db.scalar(statement)
+            if epoch is None:
+                epoch = db.scalar(
+                    insert(db, table)
+                    .values(project_id=project_id, holder=holder, epoch=1, expires_at=expires)
+                    .on_conflict_do_nothing()
+                    .returning(table.c.epoch)
+                )
+            return None if epoch is None else Lease(project_id, holder, int(epoch))
+
+    def renew(self, lease: Lease, *, now: datetime, seconds: float) -> None:
+        """Prolong a lease; LeaseLost when another holder has taken it."""
+        with self._database.write() as db:
+            fence(db, lease, now=None)
+            db.execute(
+                sa.update(table)
+                .where(table.c.project_id == lease.project_id)
+                .values(expires_at=now + timedelta(seconds=seconds))
+            )
+
+    def check(self, lease: Lease, *, now: datetime) -> None:
+        """Raise LeaseLost unless the lease is still ours and alive."""
+        with self._database.read() as db:
+            fence(db, lease, now=now)
+
+    def release(self, lease: Lease, *, now: datetime) -> None:
+        """Give a lease back; the epoch stays, so that it keeps rising."""
+        with self._database.write() as db:
+            db.execute(
+                sa.update(table)
+                .where(table.c.project_id == lease.project_id, table.c.epoch == lease.epoch)
+                .values(expires_at=now)
+            )
+
+    def holder(self, project_id: int, *, now: datetime) -> str | None:
+        """Name who works on the project right now."""
+        query = sa.select(table.c.holder).where(table.c.project_id == project_id, table.c.expires_at > now)
+        with self._database.read() as db:
+            return db.scalar(query)
+
+    def beat(self, holder: str, *, now: datetime) -> None:
+        """A worker says that it is alive."""
+        with self._database.write() as db:
+            db.execute(
+                insert(db, worker)
+                .values(holder=holder, started_at=now, seen_at=now)
+                .on_conflict_do_update(index_elements=["holder"], set_={"seen_at": now})
+            )
+
+    def retire(self, holder: str) -> None:
+        """A worker says goodbye."""
+        with self._database.write() as db:
+            db.execute(sa.delete(worker).where(worker.c.holder == holder))
+
+    def workers(self, *, now: datetime, within: timedelta = timedelta(seconds=15)) -> list[str]:
+        """List the workers that were alive lately."""
+        query = sa.select(worker.c.holder).where(worker.c.seen_at > now - within)
+        with self._database.read() as db:
+            return list(db.scalars(query))
+
+
+def fence(db: sa.Connection, lease: Lease, *, now: datetime | None) -> None:
+    """Raise LeaseLost if the lease changed hands, or (given `now`) if it has run out."""
+    found = db.execute(
+        sa.select(table.c.holder, table.c.epoch, table.c.expires_at).where(
+            table.c.project_id == lease.project_id
+        )
+    ).one_or_none()
+    if found is None:
+        raise LeaseLost(f"project {lease.project_id} was forgotten while {lease.holder} worked on it")
+    if found.epoch != lease.epoch:
+        raise LeaseLost(f"project {lease.project_id} was taken over by {found.holder} (epoch {found.epoch})")
+    if now is not None and found.expires_at <= now:
+        raise LeaseLost(f"the lease of project {lease.project_id} ran out at {found.expires_at:%H:%M:%S} UTC")

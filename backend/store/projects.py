@@ -1,0 +1,180 @@
+"""What is known of each connected project, and what its worker should do next."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from backend.domain import NotFound, Project
+from backend.store.database import Database, insert
+from backend.store.schema import front, project
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A project that nextlabel is connected to."""
+
+    id: int
+    title: str
+    label_config: str
+    maximum_annotations: int
+    connected_at: datetime
+    previous: Mapping[str, Any]
+    webhook_id: int | None
+    webhook_digest: str | None
+    webhook_seen_at: datetime | None
+    ml_backend_id: int | None
+    change: int
+    cursor: datetime | None
+    polled_at: datetime | None
+    reconciled_at: datetime | None
+    wanted: str | None
+    progress: Mapping[str, Any] | None
+
+
+_KNOWN = [project.c[name] for name in Connection.__dataclass_fields__]
+
+
+def digest(secret: str) -> str:
+    """Hash a webhook secret: the store must be able to check one, not to tell it."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Projects:
+    """Connected projects. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def connect(self, found: Project, previous: Mapping[str, Any], *, now: datetime) -> Connection:
+        """Remember a project; the settings to restore are those of the first time."""
+        with self._database.write() as db:
+            db.execute(
+                insert(db, project)
+                .values(
+                    id=found.id,
+                    title=found.title,
+                    label_config=found.label_config,
+                    maximum_annotations=found.maximum_annotations,
+                    connected_at=now,
+                    previous=dict(previous),
+                )
+                .on_conflict_do_nothing()
+            )
+            return _load(db, found.id)
+
+    def get(self, project_id: int) -> Connection:
+        """Look a project up; NotFound when it was never connected."""
+        with self._database.read() as db:
+            return _load(db, project_id)
+
+    def all(self) -> list[Connection]:
+        """List the connected projects, oldest first."""
+        with self._database.read() as db:
+            rows = db.execute(sa.select(*_KNOWN).order_by(project.c.connected_at, project.c.id))
+            return [Connection(**row) for row in rows.mappings()]
+
+    def forget(self, project_id: int) -> None:
+        """Erase everything that is kept of a project."""
+        with self._database.write() as db:
+            db.execute(sa.delete(front).where(front.c.project_id == project_id))
+            db.execute(sa.delete(project).where(project.c.id == project_id))
+
+    def describe(self, found: Project) -> bool:
+        """Take over title, label config and overlap; True when one of the latter two differs from before."""
+        with self._database.write() as db:
+            known = _load(db, found.id)
+            differs = (known.label_config, known.maximum_annotations) != (
+                found.label_config,
+                found.maximum_annotations,
+            )
+            if differs or known.title != found.title:
+                db.execute(
+                    sa.update(project)
+                    .where(project.c.id == found.id)
+                    .values(
+                        title=found.title,
+                        label_config=found.label_config,
+                        maximum_annotations=found.maximum_annotations,
+                        change=project.c.change + int(differs),
+                    )
+                )
+            return differs
+
+    def set_webhook(self, project_id: int, webhook_id: int | None, secret: str | None) -> None:
+        """Remember the webhook and what its secret hashes to; nothing has been heard from it yet."""
+        self._set(
+            project_id,
+            webhook_id=webhook_id,
+            webhook_digest=digest(secret) if secret else None,
+            webhook_seen_at=None,
+        )
+
+    def set_ml_backend(self, project_id: int, ml_backend_id: int | None) -> None:
+        """Remember the ML backend link."""
+        self._set(project_id, ml_backend_id=ml_backend_id)
+
+    def webhook_seen(self, project_id: int, *, now: datetime | None) -> None:
+        """Note that the webhook came through, or (None) that it is not to be relied on."""
+        self._set(project_id, webhook_seen_at=now)
+
+    def polled(self, project_id: int, *, cursor: datetime | None, now: datetime) -> None:
+        """Everything up to `cursor` has been read."""
+        values: dict[str, Any] = {"polled_at": now}
+        if cursor is not None:
+            values["cursor"] = cursor
+        self._set(project_id, **values)
+
+    def reconciled(self, project_id: int, *, now: datetime) -> None:
+        """All ids were compared."""
+        self._set(project_id, reconciled_at=now)
+
+    def want_round(self, project_id: int, why: str) -> None:
+        """Ask for a round, whatever the labels say."""
+        self._set(project_id, wanted=why)
+
+    def round_taken(self, project_id: int, why: str) -> None:
+        """Clear the wish `why`; one that came meanwhile stays."""
+        with self._database.write() as db:
+            db.execute(
+                sa.update(project)
+                .where(project.c.id == project_id, project.c.wanted == why)
+                .values(wanted=None)
+            )
+
+    def report(self, project_id: int, progress: Mapping[str, Any] | None) -> None:
+        """Show how far the running step has come; None when nothing runs."""
+        self._set(project_id, progress=dict(progress) if progress is not None else sa.null())
+
+    def _set(self, project_id: int, **values: Any) -> None:
+        with self._database.write() as db:
+            db.execute(sa.update(project).where(project.c.id == project_id).values(**values))
+
+
+def raise_change(db: sa.Connection, project_id: int) -> int:
+    """Count one more change of the project; the number marks what changed."""
+    change = db.scalar(
+        sa.update(project)
+        .where(project.c.id == project_id)
+        .values(change=project.c.change + 1)
+        .returning(project.c.change)
+    )
+    if change is None:
+        raise _unknown(project_id)
+    return int(change)
+
+
+def _load(db: sa.Connection, project_id: int) -> Connection:
+    row = db.execute(sa.select(*_KNOWN).where(project.c.id == project_id)).mappings().one_or_none()
+    if row is None:
+        raise _unknown(project_id)
+    return Connection(**row)
+
+
+def _unknown(project_id: int) -> NotFound:
+    return NotFound(f"project {project_id} is not connected; connect it with: nextlabel connect {project_id}")

@@ -1,0 +1,211 @@
+"""The fronts: what was published under which version, and what of it is left to label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from backend.domain import FrontTask, Origin, VersionState
+from backend.store.database import Database, chunks
+from backend.store.leases import Lease, fence
+from backend.store.schema import annotation, front, pool_row, project, queue_version
+
+FRONTS_KEPT = 20
+"""How many fronts stay in the store after their predictions are gone from Label Studio."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A queue version: the string that Label Studio matches against."""
+
+    version: str
+    round: int
+    attempt: int
+    state: VersionState
+    created_at: datetime
+    switched_at: datetime | None
+    erased_at: datetime | None
+
+
+_VERSION = [queue_version.c[name] for name in Version.__dataclass_fields__]
+_FRONT = [front.c[name] for name in FrontTask.__dataclass_fields__]
+
+
+class Queue:
+    """What Label Studio serves, was told to serve, and will be. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(
+        self,
+        lease: Lease,
+        version: str,
+        tasks: Sequence[FrontTask],
+        *,
+        number: int,
+        attempt: int,
+        now: datetime,
+    ) -> None:
+        """Write a front down before any of it is sent, so that whatever a crash leaves can be erased."""
+        with self._database.write() as db:
+            fence(db, lease, now=now)
+            db.execute(
+                sa.insert(queue_version).values(
+                    project_id=lease.project_id,
+                    version=version,
+                    round=number,
+                    attempt=attempt,
+                    state=VersionState.PUBLISHING,
+                    created_at=now,
+                )
+            )
+            rows = [
+                {
+                    "project_id": lease.project_id,
+                    "version": version,
+                    **asdict(task),
+                    "result": list(task.result),
+                }
+                for task in tasks
+            ]
+            if rows:
+                db.execute(sa.insert(front), rows)
+
+    def drop(self, project_id: int, version: str, task_ids: Sequence[int]) -> None:
+        """Take tasks out of a front: they are gone from Label Studio."""
+        with self._database.write() as db:
+            for chunk in chunks(list(task_ids)):
+                db.execute(
+                    sa.delete(front).where(
+                        front.c.project_id == project_id,
+                        front.c.version == version,
+                        front.c.task_id.in_(chunk),
+                    )
+                )
+
+    def switch(self, project_id: int, version: str, *, now: datetime) -> None:
+        """Label Studio serves `version` now; the one before is retired, and so is every broken attempt."""
+        with self._database.write() as db:
+            others = sa.and_(queue_version.c.project_id == project_id, queue_version.c.version != version)
+            db.execute(sa.update(queue_version).where(others).values(state=VersionState.RETIRED))
+            db.execute(
+                sa.update(queue_version)
+                .where(queue_version.c.project_id == project_id, queue_version.c.version == version)
+                .values(state=VersionState.CURRENT, switched_at=now)
+            )
+
+    def versions(self, project_id: int, *states: VersionState) -> list[Version]:
+        """List versions in these states (all, when none is named), newest first."""
+        query = sa.select(*_VERSION).where(queue_version.c.project_id == project_id)
+        if states:
+            query = query.where(queue_version.c.state.in_(states))
+        query = query.order_by(queue_version.c.round.desc(), queue_version.c.attempt.desc())
+        with self._database.read() as db:
+            return [_version(row) for row in db.execute(query).mappings()]
+
+    def current(self, project_id: int) -> Version | None:
+        """Look up the version that Label Studio serves, as far as we know."""
+        found = self.versions(project_id, VersionState.CURRENT)
+        return found[0] if found else None
+
+    def next_attempt(self, project_id: int, number: int) -> int:
+        """Number the next attempt at round `number`: a broken one is never resumed."""
+        query = sa.select(sa.func.max(queue_version.c.attempt)).where(
+            queue_version.c.project_id == project_id, queue_version.c.round == number
+        )
+        with self._database.read() as db:
+            return int(db.scalar(query) or 0) + 1
+
+    def to_erase(self, project_id: int) -> list[Version]:
+        """List retired versions whose predictions may still be in Label Studio, oldest first."""
+        retired = self.versions(project_id, VersionState.RETIRED)
+        return [version for version in reversed(retired) if version.erased_at is None]
+
+    def erased(self, project_id: int, version: str, *, now: datetime) -> None:
+        """The predictions of a retired version are gone; the oldest fronts are dropped from the store."""
+        with self._database.write() as db:
+            mine = queue_version.c.project_id == project_id
+            db.execute(
+                sa.update(queue_version).where(mine, queue_version.c.version == version).values(erased_at=now)
+            )
+            kept = (
+                sa.select(queue_version.c.version)
+                .where(mine, queue_version.c.erased_at.is_not(None))
+                .order_by(queue_version.c.round.desc(), queue_version.c.attempt.desc())
+                .limit(FRONTS_KEPT)
+            )
+            gone = sa.and_(
+                mine,
+                queue_version.c.erased_at.is_not(None),
+                queue_version.c.version.not_in(kept.scalar_subquery()),
+            )
+            db.execute(sa.delete(queue_version).where(gone))
+
+    def front(self, project_id: int, version: str) -> list[FrontTask]:
+        """List a front in the order in which it is served."""
+        query = (
+            sa.select(*_FRONT)
+            .where(front.c.project_id == project_id, front.c.version == version)
+            .order_by(front.c.rank)
+        )
+        with self._database.read() as db:
+            return [_front_task(row) for row in db.execute(query).mappings()]
+
+    def left(self, project_id: int, version: str) -> int:
+        """Count the tasks of a front that still wait for an annotator."""
+        answers = sa.select(sa.func.count()).where(
+            annotation.c.project_id == project_id,
+            annotation.c.task_id == front.c.task_id,
+            ~annotation.c.deleted,
+        )
+        enough = sa.select(project.c.maximum_annotations).where(project.c.id == project_id).scalar_subquery()
+        query = (
+            sa.select(sa.func.count())
+            .select_from(front)
+            .join(
+                pool_row,
+                sa.and_(
+                    pool_row.c.project_id == front.c.project_id,
+                    pool_row.c.task_id == front.c.task_id,
+                    pool_row.c.live,
+                ),
+            )
+            .where(
+                front.c.project_id == project_id,
+                front.c.version == version,
+                answers.where(~annotation.c.was_cancelled).scalar_subquery() < enough,
+                ~answers.where(annotation.c.was_cancelled).with_only_columns(sa.literal(1)).exists(),
+            )
+        )
+        with self._database.read() as db:
+            return int(db.scalar(query) or 0)
+
+    def stored(self, project_id: int, task_ids: Sequence[int]) -> dict[int, FrontTask]:
+        """Look tasks up in the current front."""
+        found: dict[int, FrontTask] = {}
+        with self._database.read() as db:
+            for chunk in chunks(list(task_ids)):
+                query = (
+                    sa.select(*_FRONT)
+                    .join(queue_version)
+                    .where(
+                        front.c.project_id == project_id,
+                        queue_version.c.state == VersionState.CURRENT,
+                        front.c.task_id.in_(chunk),
+                    )
+                )
+                found.update((row["task_id"], _front_task(row)) for row in db.execute(query).mappings())
+        return found
+
+
+def _version(row: Mapping[str, Any] | sa.RowMapping) -> Version:
+    return Version(**{**row, "state": VersionState(row["state"])})
+
+
+def _front_task(row: Mapping[str, Any] | sa.RowMapping) -> FrontTask:
+    return FrontTask(**{**row, "origin": Origin(row["origin"]), "result": tuple(row["result"])})
