@@ -1,0 +1,72 @@
+"""What a kind of label can do, and which kinds there are.
+
+A new kind is one new file in this folder: a class with the decorator `@LABEL_KINDS("Tag")`, made from the
+control tag and the objects beside it, that raises `LabelConfigError` for what it cannot learn.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias, TypeVar
+
+import backend.labels
+from backend.domain import Json
+from backend.labels.tags import Control, Object
+
+
+class LabelKind(Protocol):
+    """One control tag of one project: what goes into the model, and what comes out of annotations."""
+
+    @property
+    def control(self) -> str:
+        """The control tag's `name`: results carry it as `from_name`."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What can be chosen, in the config's order, as results write it; class index = place in it."""
+
+    def input(self, data: Json) -> str:
+        """Text of one task's `data`; empty where the task has none."""
+
+    def target(self, results: Sequence[Json]) -> int | None:
+        """Class index in one annotation's `result`; None where it holds no single known answer."""
+
+    def unknown(self, results: Sequence[Json]) -> tuple[str, ...]:
+        """Labels in one annotation's `result` that the config does not have (any more)."""
+
+    def results(self, target: int, score: float) -> tuple[Json, ...]:
+        """Write the `result` of a pre-annotation: class index and its probability."""
+
+    def agree(self, targets: Sequence[int | None]) -> int | None:
+        """Make one target of several annotators' (oldest first); None where nobody answered."""
+
+
+Maker: TypeAlias = Callable[[Control, Mapping[str, Object]], LabelKind]
+MakerT = TypeVar("MakerT", bound=Maker)
+
+
+class Kinds:
+    """Control tag to the class that learns it, filled by decorators."""
+
+    def __init__(self) -> None:
+        self._makers: dict[str, Maker] = {}
+
+    def __call__(self, tag: str) -> Callable[[MakerT], MakerT]:
+        """Register the decorated class for control tag `tag`."""
+
+        def register(maker: MakerT) -> MakerT:
+            self._makers[tag] = maker
+            return maker
+
+        return register
+
+    def found(self) -> Mapping[str, Maker]:
+        """Import every file of this folder and list what they registered."""
+        for module in pkgutil.iter_modules(backend.labels.__path__):
+            importlib.import_module(f"{backend.labels.__name__}.{module.name}")
+        return dict(sorted(self._makers.items()))
+
+
+LABEL_KINDS = Kinds()
