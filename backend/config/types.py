@@ -1,0 +1,254 @@
+"""The sections of `nextlabel.yaml`: every key with its range, its default and what it does.
+
+The sample file, the README's table and the errors are made from these, so each is said once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+
+from backend.config.words import Expected
+
+Address: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=r"^https?://[^\s@/]+(/[^\s@]*)?$"),
+    Expected("an http:// or https:// address without user and password"),
+]
+Name: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
+Expression: TypeAlias = Annotated[Name, Expected("a strategy's name, with its options in brackets")]
+Options: TypeAlias = Mapping[str, Any]
+
+
+class Section(BaseModel):
+    """Keys that belong together; frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+class LabelStudio(Section):
+    """Where Label Studio is."""
+
+    url: Address = Field(default="http://localhost:8080", description="Address of Label Studio.")
+    timeout_seconds: float = Field(
+        default=30, ge=1, le=600, description="How long to wait for an answer from it."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _trim(cls, url: str) -> str:
+        return url.rstrip("/")
+
+
+class Store(Section):
+    """Where nextlabel keeps what it knows."""
+
+    home: Annotated[Path, Expected("a folder"), Field(strict=False)] = Field(
+        default=Path(".nextlabel"),
+        description="Folder for the data: embeddings, models, and SQLite where that is used.",
+    )
+    url: Annotated[
+        str,
+        StringConstraints(pattern=r"^(sqlite|postgresql)(\+\w+)?://\S+$"),
+        Expected("sqlite:///... or postgresql://..."),
+    ] = Field(
+        default="sqlite:///{home}/nextlabel.db",
+        repr=False,
+        description="Database; {home} stands for that folder.",
+    )
+
+    @field_validator("home")
+    @classmethod
+    def _expand(cls, home: Path) -> Path:
+        return home.expanduser()
+
+    @field_validator("url")
+    @classmethod
+    def _fill(cls, url: str, so_far: ValidationInfo) -> str:
+        return url.replace("{home}", str(so_far.data.get("home", "{home}")))
+
+
+class Web(Section):
+    """What Label Studio and people reach nextlabel at."""
+
+    host: Annotated[Name, Expected("a host name or IP address")] = Field(
+        default="127.0.0.1", description="Network address to listen on; 0.0.0.0 listens on all."
+    )
+    port: int = Field(default=9090, ge=1, le=65535, description="Port to listen on.")
+    public_url: Address = Field(
+        default="http://{host}:{port}",
+        description="Address under which Label Studio reaches this; used for the webhook.",
+    )
+    max_body_mb: int = Field(
+        default=50, ge=1, le=1024, description="Largest request that is read, in megabytes."
+    )
+    threads: int = Field(
+        default=8, ge=1, le=256, description="How many requests are answered at the same time."
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _fill(cls, url: str, so_far: ValidationInfo) -> str:
+        known = so_far.data
+        return (
+            url.replace("{host}", str(known.get("host")))
+            .replace("{port}", str(known.get("port")))
+            .rstrip("/")
+        )
+
+
+class Labels(Section):
+    """What is learned."""
+
+    control: Name | None = Field(
+        default=None,
+        description="Name of the control tag to learn; null takes the first that can be learned.",
+    )
+
+
+class Encoder(Section):
+    """What turns a task into an embedding."""
+
+    name: Annotated[Name, Expected("an encoder's name")] = Field(
+        default="sentence", description="Which encoder: sentence (a transformer) or ngram (any language)."
+    )
+    options: Options = Field(
+        default={}, description="What that encoder takes, such as {model: FOLDER_OR_NAME, device: cpu}."
+    )
+
+
+class Proxy(Section):
+    """The small model that is refit after each label and chooses."""
+
+    name: Annotated[Name, Expected("a head's name")] = Field(
+        default="linear", description="Which head is fit on the embeddings."
+    )
+    options: Options = Field(default={}, description="What that head takes.")
+
+
+class Selection(Section):
+    """How the next tasks are chosen."""
+
+    strategy: Expression = Field(
+        default="seals(uncertainty_k_center(margin), from_rows=100000)",
+        description="Query strategy; one may hold another, and takes its options in the brackets.",
+    )
+    cold_start: Expression = Field(
+        default="typicality", description="Strategy while there are too few labels to learn from."
+    )
+    cold_start_labels: int = Field(
+        default=20, ge=0, le=1000, description="How many labels the cold start collects."
+    )
+
+
+class Queue(Section):
+    """What Label Studio is given to serve."""
+
+    size: int = Field(default=100, ge=10, le=2000, description="Tasks published at a time.")
+    low: float = Field(
+        default=0.5, ge=0.05, le=1, description="A new round starts when this share of them is left."
+    )
+    audit_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=0.5,
+        description="Share of random tasks that measure quality; shown without a suggestion.",
+    )
+    exploration_share: float = Field(
+        default=0.05, ge=0, le=0.4, description="Share of random tasks that look elsewhere."
+    )
+    preannotate: bool = Field(
+        default=True, description="Show the model's answer for the annotator to confirm or correct."
+    )
+    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Fixes what is drawn at random.")
+
+
+class Rounds(Section):
+    """When a new round starts."""
+
+    new_labels: int = Field(default=1, ge=1, le=10_000, description="Start a round after so many new labels.")
+    pause_seconds: float = Field(default=1, ge=0, le=3600, description="Least pause between two rounds.")
+    poll_seconds: float = Field(
+        default=2, ge=0.1, le=3600, description="How often to look for changes without a webhook."
+    )
+    poll_seconds_with_webhook: float = Field(
+        default=30, ge=0.1, le=3600, description="The same while webhooks arrive."
+    )
+    lease_seconds: float = Field(
+        default=30, ge=5, le=600, description="After so long in silence another worker takes over."
+    )
+    reconcile_minutes: float = Field(
+        default=30, ge=1, le=10_080, description="How often all ids are compared, for deletions."
+    )
+
+
+class Logging(Section):
+    """What is written to the log."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is written."
+    )
+    json_lines: bool = Field(default=False, description="One JSON object per line, for machines.")
+
+
+class ProjectConfig(Section):
+    """What may differ from project to project."""
+
+    labels: Labels = Labels()
+    encoder: Encoder = Encoder()
+    proxy: Proxy = Proxy()
+    selection: Selection = Selection()
+    queue: Queue = Queue()
+    rounds: Rounds = Rounds()
+
+
+class Secrets(Section):
+    """What comes from the environment alone, and is never shown."""
+
+    label_studio_token: SecretStr | None = None
+    password: SecretStr | None = None
+
+
+class Config(ProjectConfig):
+    """Everything that is configured, resolved and valid."""
+
+    label_studio: LabelStudio = LabelStudio()
+    store: Store = Store()
+    web: Web = Web()
+    logging: Logging = Logging()
+    projects: Mapping[int, ProjectConfig] = {}
+    secrets: Secrets = Field(default=Secrets(), repr=False)
+
+    def for_project(self, project: int) -> ProjectConfig:
+        """Look up what holds for project `project`: its own section over the defaults."""
+        return self.projects.get(project, self)
+
+
+PROJECT_SECTIONS: Mapping[str, type[Section]] = {
+    "labels": Labels,
+    "encoder": Encoder,
+    "proxy": Proxy,
+    "selection": Selection,
+    "queue": Queue,
+    "rounds": Rounds,
+}
+SECTIONS: Mapping[str, type[Section]] = {
+    "label_studio": LabelStudio,
+    "store": Store,
+    "web": Web,
+    **PROJECT_SECTIONS,
+    "logging": Logging,
+}

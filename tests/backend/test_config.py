@@ -1,0 +1,333 @@
+"""The configuration is valid as a whole, or every error in it is told at once, and no secret ever is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from backend import config
+from backend.config import Catalogue, Config
+from backend.config.types import PROJECT_SECTIONS, SECTIONS, ProjectConfig
+from backend.domain import ConfigError
+
+
+def strategy(expression: str) -> object:
+    if not re.match(r"seals|margin|random|typicality", expression):
+        raise ValueError(
+            f'unknown strategy "{expression}"; expected one of margin, random, seals, typicality'
+        )
+    return expression
+
+
+def ngram_options(name, options):
+    if options.keys() - {"low", "high"} and name == "ngram":
+        raise ValueError(f"unknown option {sorted(options)}; expected low, high")
+
+
+CATALOGUE = Catalogue(("sentence", "ngram"), ("linear",), strategy, encoder_options=ngram_options)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def load(text: str = "", **environment: str) -> Config:
+        file = tmp_path / "nextlabel.yaml"
+        file.write_text(text, encoding="utf-8")
+        return config.load(file, catalogue=CATALOGUE, environment=environment)
+
+    return load
+
+
+@pytest.fixture
+def errors(read):
+    def lines(text: str = "", **environment: str) -> list[str]:
+        with pytest.raises(ConfigError) as error:
+            read(text, **environment)
+        return str(error.value).splitlines()
+
+    return lines
+
+
+def test_without_a_file_the_defaults_hold(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = config.load(None, catalogue=CATALOGUE, environment={})
+    assert found == Config()
+    assert found.store.url == "sqlite:///.nextlabel/nextlabel.db"
+    assert found.web.public_url == "http://127.0.0.1:9090"
+
+
+def test_the_file_named_first_is_read(tmp_path, monkeypatch):
+    """The argument goes before NEXTLABEL_CONFIG, and that before nextlabel.yaml in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    assert config.find(None, {}) is None
+    Path("nextlabel.yaml").touch()
+    assert config.find(None, {}) == Path("nextlabel.yaml")
+    assert config.find(None, {"NEXTLABEL_CONFIG": "a.yaml"}) == Path("a.yaml")
+    assert config.find(Path("b.yaml"), {"NEXTLABEL_CONFIG": "a.yaml"}) == Path("b.yaml")
+
+
+def test_the_sample_holds_the_defaults(read):
+    assert read(config.sample()) == Config()
+
+
+def test_the_sample_holds_the_defaults_when_every_comment_mark_is_taken_away(read):
+    """What the sample says beside a key is what the key is without it; the example project stands apart."""
+    text = re.sub(r"(?m)^  # (\w+: )", r"  \1", config.sample().split("\nprojects:")[0])
+    assert {section: set(keys) for section, keys in yaml.safe_load(text).items()} == {
+        section: set(kind.model_fields) for section, kind in SECTIONS.items()
+    }
+    assert read(text) == Config()
+
+
+def test_the_samples_example_project_is_valid(read):
+    head, tail = config.sample().split("\nprojects:")
+    assert read(head + "\nprojects:" + tail.replace("  # ", "  ")).for_project(12).queue.size == 50
+
+
+def test_the_sample_names_the_whole_chain_of_selection():
+    assert "\n  strategy: seals(uncertainty_k_center(margin), from_rows=100000)\n" in config.sample()
+
+
+def test_the_table_has_one_row_for_each_key_and_nothing_is_undocumented():
+    rows = config.table().splitlines()[2:]
+    keys = [f"`{section}.{key}`" for section, kind in SECTIONS.items() for key in kind.model_fields]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == keys
+    assert all(cell.strip() for row in rows for cell in row.strip("|").split(" | "))
+
+
+def test_the_sections_listed_are_those_that_there_are():
+    assert set(PROJECT_SECTIONS) == set(ProjectConfig.model_fields)
+    assert set(SECTIONS) == set(Config.model_fields) - {"projects", "secrets"}
+
+
+def test_every_error_is_told_at_once_with_its_path(errors):
+    text = """
+    queue: {size: 5, sise: 4, preannotate: "yes"}
+    qeue: {}
+    rounds: 5
+    encoder: {name: sentense}
+    selection: {strategy: margn, cold_start_labels: true}
+    logging: {level: loud}
+    projects: {12: {queue: {low: 3}}, ab: {}}
+    """
+    assert sorted(errors(text, NEXTLABEL_WEB_PORT="99999")) == sorted(
+        [
+            "queue.size: 5; expected a whole number from 10 to 2000",
+            "queue.sise: unknown key; expected one of size, low, audit_share, exploration_share, "
+            'preannotate, seed; did you mean "size"?',
+            'queue.preannotate: "yes"; expected true or false',
+            "qeue: unknown section; expected one of label_studio, store, web, labels, encoder, proxy, "
+            'selection, queue, rounds, logging, projects; did you mean "queue"?',
+            "rounds: 5; expected keys below it: new_labels, pause_seconds, poll_seconds, "
+            "poll_seconds_with_webhook, lease_seconds, reconcile_minutes",
+            'encoder.name: "sentense"; expected one of sentence, ngram; did you mean "sentence"?',
+            'selection.strategy: unknown strategy "margn"; expected one of margin, random, seals, typicality',
+            "selection.cold_start_labels: true; expected a whole number from 0 to 1000",
+            'logging.level: "loud"; expected one of debug, info, warning, error',
+            "projects.12.queue.low: 3; expected a number from 0.05 to 1",
+            "projects.ab: not a project; expected its number, as in {12: ...}",
+            "NEXTLABEL_WEB_PORT (web.port): 99999; expected a whole number from 1 to 65535",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("size: 50", 'size: unknown section; .*did you mean "queue.size"'),
+        ("label_studio: {url: localhost}", 'label_studio.url: "localhost"; expected an http'),
+        ("store: {url: 'mysql://h/d'}", "store.url: .*expected sqlite:///"),
+        ("store: {home: 5}", "store.home: 5; expected a folder"),
+        ("encoder: {options: 5}", "encoder.options: 5; expected names and values"),
+        ("encoder: {name: ngram, options: {n: 1}}", "encoder.options: unknown option"),
+        ("encoder: {name: 5}", "encoder.name: 5; expected an encoder's name"),
+        ("rounds: {poll_seconds: .nan}", "rounds.poll_seconds: NaN; expected a number from"),
+        ("queue: {5: 6}", "queue.5: unknown key"),
+        ("projects: 5", "projects: 5; expected keys below it"),
+        (
+            "projects: {12: {web: {port: 1}}}",
+            "projects.12.web: unknown section; expected one of labels, encoder",
+        ),
+        ("projects: {true: {}}", "projects.True: not a project"),
+        ("projects: {12: {proxy: {name: linaer}}}", 'projects.12.proxy.name: .*did you mean "linear"'),
+        (
+            "projects: {12: {selection: {cold_start: x}}}",
+            'projects.12.selection.cold_start: unknown strategy "x"',
+        ),
+        ("queue: {size: 20, size: 30}", 'nextlabel.yaml, line 1, column 19: key "size" is given twice'),
+        ("queue: {size: 20", "nextlabel.yaml, line 1, column .*; expected valid YAML"),
+        ("queue: \x01", "nextlabel.yaml: has characters that YAML does not allow"),
+        ("[1, 2]", "nextlabel.yaml: is a list; expected sections"),
+        ("encoder: {options: &self {deeper: *self}}", "nested without end"),
+    ],
+)
+def test_each_kind_of_mistake_is_one_clear_line(errors, text, line):
+    found = errors(text)
+    assert len(found) == 1
+    assert re.search(line, found[0])
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\xff"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
+    file = tmp_path / "missing.yaml"
+    if content:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"missing\.yaml: .*expected a YAML file"):
+        config.load(file, catalogue=CATALOGUE, environment={})
+
+
+def test_sections_and_options_may_stay_empty(read):
+    assert read("queue:\nencoder: {options: }\nprojects:\n") == Config()
+
+
+def test_a_project_lays_its_own_keys_over_the_defaults(read):
+    found = read("""
+    queue: {size: 200, seed: 7}
+    encoder: {name: ngram, options: {low: 2}}
+    projects: {12: {queue: {size: 50}}, 13: {encoder: {name: sentence}}, 14: {encoder: {options: {low: 1}}}}
+    """)
+    assert (found.for_project(12).queue.size, found.for_project(12).queue.seed) == (50, 7)
+    assert found.for_project(99).queue.size == found.for_project(13).queue.size == 200
+    assert found.for_project(13).encoder.options == {}, "another encoder does not inherit the options"
+    assert found.for_project(14).encoder.name == "ngram"
+
+
+def test_a_wrong_default_is_told_once_however_many_projects_inherit_it(errors):
+    text = (
+        "queue: {size: 5}\nselection: {strategy: no}\nprojects: {1: {queue: {seed: 1}}, 2: {selection: {}}}"
+    )
+    assert len(errors(text)) == 2
+
+
+def test_the_environment_goes_before_the_file(read):
+    found = read(
+        "queue: {size: 200}\nweb: {port: 80}\nlabel_studio: {url: 'http://a'}",
+        NEXTLABEL_QUEUE_SIZE="50",
+        NEXTLABEL_QUEUE_LOW="0.25",
+        NEXTLABEL_QUEUE_PREANNOTATE="false",
+        NEXTLABEL_HOME="/data",
+        LABEL_STUDIO_URL="http://label-studio:8080/",
+        NEXTLABEL_WEB_PORT=" ",
+    )
+    assert found.queue.model_dump(include={"size", "low", "preannotate"}) == {
+        "size": 50,
+        "low": 0.25,
+        "preannotate": False,
+    }
+    assert found.store.url == "sqlite:////data/nextlabel.db"
+    assert found.label_studio.url == "http://label-studio:8080"
+    assert found.web.port == 80, "an empty variable counts as not set"
+
+
+def test_an_unknown_variable_is_told_with_the_nearest(errors):
+    assert errors(NEXTLABEL_QUEUE_SISE="5") == [
+        "NEXTLABEL_QUEUE_SISE: unknown variable; expected NEXTLABEL_SECTION_KEY; "
+        'did you mean "NEXTLABEL_QUEUE_SIZE"?'
+    ]
+
+
+def test_variables_of_others_are_left_alone(read):
+    assert read(LABEL_STUDIO_PORT="8080", PATH="/bin") == Config()
+
+
+def test_every_scalar_key_has_its_variable(read):
+    """Each default, given through the environment, changes nothing."""
+    environment = {
+        f"NEXTLABEL_{section}_{key}".upper(): str(field.default)
+        for section, kind in SECTIONS.items()
+        for key, field in kind.model_fields.items()
+        if key not in ("options", "control")
+    }
+    assert environment.keys() <= config.variables().keys()
+    assert read(**environment) == Config()
+
+
+SECRET = "hunter2-do-not-show"
+
+
+@pytest.mark.parametrize(
+    ("text", "variable"),
+    [
+        (f"label_studio: {{token: {SECRET}}}", "LABEL_STUDIO_API_KEY"),
+        (f"label_studio: {{api_key: {SECRET}}}", "LABEL_STUDIO_API_KEY"),
+        (f"token: {SECRET}", "LABEL_STUDIO_API_KEY"),
+        (f"web: {{password: {SECRET}}}", "NEXTLABEL_PASSWORD"),
+        (f"password: {SECRET}", "NEXTLABEL_PASSWORD"),
+        (f"store: {{password: {SECRET}}}", "NEXTLABEL_STORE_URL"),
+        (f"store: {{url: 'postgresql://me:{SECRET}@host/db'}}", "NEXTLABEL_STORE_URL"),
+        (f"encoder: {{options: {{hf_token: {SECRET}}}}}", "HF_TOKEN"),
+        (f"projects: {{12: {{encoder: {{options: {{token: {SECRET}}}}}}}}}", "HF_TOKEN"),
+    ],
+)
+def test_a_secret_in_the_file_is_refused_with_the_name_of_its_variable(errors, text, variable):
+    found = errors(text)
+    assert len(found) == 1
+    assert variable in found[0]
+    assert SECRET not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        (f"label_studio: {{url: 'http://me:{SECRET}@host'}}", {}),
+        (f"token: {SECRET}: x", {}),
+        (f"token: [{SECRET}", {}),
+        ("", {"NEXTLABEL_STORE_URL": f"mysql://me:{SECRET}@host/db?password={SECRET}"}),
+        ("", {"LABEL_STUDIO_URL": f"http://me:{SECRET}/x@host"}),
+        ("queue: {size: 5}", {"NEXTLABEL_PASSWORD": SECRET, "LABEL_STUDIO_API_KEY": SECRET}),
+    ],
+)
+def test_no_error_shows_a_secret(errors, text, environment):
+    assert SECRET not in "\n".join(errors(text, **environment))
+
+
+def test_secrets_come_from_the_environment_and_are_never_shown(read):
+    found = read(
+        LABEL_STUDIO_API_KEY=SECRET,
+        NEXTLABEL_PASSWORD=SECRET + "!",
+        NEXTLABEL_STORE_URL=f"postgresql://me:{SECRET}@host/db",
+    )
+    assert found.secrets.label_studio_token.get_secret_value() == SECRET
+    assert found.secrets.password.get_secret_value() == SECRET + "!"
+    assert found.store.url.endswith(f"{SECRET}@host/db")
+    for shown in (repr(found), str(found), repr(found.secrets), str(found.store), repr(found.store)):
+        assert SECRET not in shown
+
+
+def test_the_older_name_of_the_token_is_taken_where_the_newer_is_not_given(read):
+    older = read(LABEL_STUDIO_ACCESS_TOKEN="old")
+    both = read(LABEL_STUDIO_ACCESS_TOKEN="old", LABEL_STUDIO_API_KEY="new")
+    assert older.secrets.label_studio_token.get_secret_value() == "old"
+    assert both.secrets.label_studio_token.get_secret_value() == "new"
+
+
+def test_a_configuration_does_not_change(read):
+    with pytest.raises(ValidationError, match="frozen"):
+        read().queue.size = 5
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4),
+        lambda inner: st.dictionaries(
+            st.sampled_from([*SECTIONS, "size", "projects", "name", "options", 12]), inner
+        ),
+        max_leaves=12,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_the_file_holds_it_is_read_or_refused(tmp_path_factory, content):
+    """No content ends in anything but a configuration or a ConfigError whose lines each name a place."""
+    file = tmp_path_factory.mktemp("any") / "nextlabel.yaml"
+    file.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    told = ": "
+    try:
+        config.load(file, catalogue=CATALOGUE, environment={})
+    except ConfigError as error:
+        told = str(error)
+    assert all(": " in line for line in told.splitlines())
