@@ -14,6 +14,7 @@ from backend.store.leases import Lease, Leases
 from backend.store.projects import Connection, Projects, digest
 from backend.store.queue import Queue, Version
 from backend.store.rounds import Round, Rounds
+from backend.store.schema import project
 from backend.store.tasks import RowState, SyncCounts, Tasks, content_hash
 
 __all__ = [
@@ -74,6 +75,11 @@ class Store:
                 raise StoreError(
                     f"store {self.database}: {error}; was it written by a newer nextlabel?"
                 ) from error
+
+    def check(self) -> None:
+        """Read one row; StoreError when the store is unusable."""
+        with self.database.read() as db:
+            db.execute(sa.select(project.c.id).limit(1)).all()
 
     def backup(self, file: Path) -> None:
         """Copy the store to `file` while others use it: one consistent SQLite database."""

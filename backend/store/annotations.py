@@ -56,7 +56,8 @@ class Annotations:
         """Take in what a webhook brought; returns how many were news. Costs one small transaction."""
         with self._database.write() as db:
             known = _known(db, [item.id for item in items])
-            news = [item for item in items if _is_news(known.get(item.id), item)]
+            mine = [item for item in items if _is_of(known.get(item.id), project_id)]
+            news = [item for item in _newest(mine) if _is_news(known.get(item.id), item)]
             if news:
                 upsert(db, project_id, news, now=now, change=raise_change(db, project_id))
             _note_webhook(db, project_id, now)
@@ -66,7 +67,8 @@ class Annotations:
         """Leave tombstones for `ids`, known or not; returns how many were news."""
         with self._database.write() as db:
             known = _known(db, ids)
-            news = [id_ for id_ in dict.fromkeys(ids) if id_ not in known or not known[id_].deleted]
+            mine = [id_ for id_ in dict.fromkeys(ids) if _is_of(known.get(id_), project_id)]
+            news = [id_ for id_ in mine if id_ not in known or not known[id_].deleted]
             if news:
                 change = raise_change(db, project_id)
                 bury(db, project_id, [id_ for id_ in news if id_ in known], now=now, change=change)
@@ -89,13 +91,19 @@ class Annotations:
         return found
 
     def counts(self, project_id: int) -> Counts:
-        """Count the project's annotations."""
+        """Count the annotations of the tasks that are in the pool, and all tombstones."""
         cancelled, deleted = annotation.c.was_cancelled, annotation.c.deleted
+        # a late webhook can leave an annotation of a task that is long gone
+        pooled = sa.exists().where(
+            pool_row.c.project_id == annotation.c.project_id,
+            pool_row.c.task_id == annotation.c.task_id,
+            pool_row.c.live,
+        )
         query = sa.select(
             sa.func.count().filter(~deleted, ~cancelled).label("submitted"),
             sa.func.count().filter(~deleted, cancelled).label("skipped"),
             sa.func.count().filter(deleted).label("deleted"),
-        ).where(annotation.c.project_id == project_id)
+        ).where(annotation.c.project_id == project_id, deleted | pooled)
         with self._database.read() as db:
             return Counts(**db.execute(query).mappings().one())
 
@@ -124,12 +132,21 @@ def take_listing(
 ) -> tuple[list[Annotation], list[int]]:
     """Compare tasks' annotations with what is known; returns those to write and the ids to bury."""
     task_ids = list(listed)
-    known = {row.id: row for chunk in chunks(task_ids) for row in _rows(db, annotation.c.task_id.in_(chunk))}
+    mine = annotation.c.project_id == project_id
+    known = {
+        row.id: row
+        for chunk in chunks(task_ids)
+        for row in _rows(db, sa.and_(mine, annotation.c.task_id.in_(chunk)))
+    }
     items = {item.id: item for of_task in listed.values() for item in of_task}
-    # an annotation can be known under no task: a tombstone that a webhook left
+    # an annotation can be known under no task (a tombstone that a webhook left) or in another project
     elsewhere = [id_ for id_ in items if id_ not in known]
     known |= _known(db, elsewhere)
-    news = [item for item in items.values() if _is_news(known.get(item.id), item, asked_at=asked_at)]
+    news = [
+        item
+        for item in items.values()
+        if not _is_of(known.get(item.id), project_id) or _is_news(known.get(item.id), item, asked_at=asked_at)
+    ]
     gone = [
         row.id
         for row in known.values()
@@ -147,7 +164,7 @@ def upsert(
     """Write annotations, and mark the rows of their tasks as changed."""
     values = [_values(project_id, item, now, change) for item in items]
     statement = insert(db, annotation)
-    updated = {name: statement.excluded[name] for name in values[0] if name not in ("id", "project_id")}
+    updated = {name: statement.excluded[name] for name in values[0] if name != "id"}
     db.execute(statement.on_conflict_do_update(index_elements=["id"], set_=updated), values)
     mark_tasks(db, project_id, sorted({value["task_id"] for value in values}), change)
 
@@ -172,6 +189,20 @@ def mark_tasks(db: sa.Connection, project_id: int, task_ids: list[int], change: 
             .where(pool_row.c.project_id == project_id, pool_row.c.task_id.in_(chunk), pool_row.c.live)
             .values(change=change)
         )
+
+
+def _is_of(known: Any, project_id: int) -> bool:
+    """Whether a webhook of this project may speak of it: its secret is no key to another project."""
+    return known is None or known.project_id == project_id
+
+
+def _newest(items: Iterable[Annotation]) -> Iterable[Annotation]:
+    """Keep one version of each annotation: one statement must not write a row twice."""
+    newest: dict[int, Annotation] = {}
+    for item in items:
+        if item.id not in newest or item.updated_at > newest[item.id].updated_at:
+            newest[item.id] = item
+    return newest.values()
 
 
 def _is_news(known: Any, item: Annotation, *, asked_at: datetime | None = None) -> bool:

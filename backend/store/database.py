@@ -111,7 +111,8 @@ def _engine(url: sa.URL, *, is_sqlite: bool) -> sa.Engine:
         {"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else {"pool_pre_ping": True}
     )
     try:
-        engine = sa.create_engine(url, **arguments)
+        # hide_parameters: neither a log nor an error may tell what an annotator wrote
+        engine = sa.create_engine(url, hide_parameters=True, **arguments)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
             f"store.url scheme {url.drivername!r}: {error}; expected sqlite or postgresql+psycopg"

@@ -24,6 +24,7 @@ class Connection:
     label_config: str
     maximum_annotations: int
     connected_at: datetime
+    connected: bool
     previous: Mapping[str, Any]
     webhook_id: int | None
     webhook_digest: str | None
@@ -32,9 +33,11 @@ class Connection:
     change: int
     cursor: datetime | None
     polled_at: datetime | None
+    woken_at: datetime | None
     reconciled_at: datetime | None
     wanted: str | None
     progress: Mapping[str, Any] | None
+    trouble: str | None
 
 
 _KNOWN = [project.c[name] for name in Connection.__dataclass_fields__]
@@ -52,32 +55,37 @@ class Projects:
         self._database = database
 
     def connect(self, found: Project, previous: Mapping[str, Any], *, now: datetime) -> Connection:
-        """Remember a project; the settings to restore are those of the first time."""
+        """Remember a project; the settings to restore are those from before it was connected."""
+        fresh = {"connected": True, "connected_at": now, "previous": dict(previous)}
+        seen = {
+            "title": found.title,
+            "label_config": found.label_config,
+            "maximum_annotations": found.maximum_annotations,
+        }
         with self._database.write() as db:
             db.execute(
                 insert(db, project)
-                .values(
-                    id=found.id,
-                    title=found.title,
-                    label_config=found.label_config,
-                    maximum_annotations=found.maximum_annotations,
-                    connected_at=now,
-                    previous=dict(previous),
-                )
-                .on_conflict_do_nothing()
+                .values(id=found.id, **seen, **fresh)
+                .on_conflict_do_update(index_elements=["id"], set_=fresh, where=~project.c.connected)
             )
             return _load(db, found.id)
+
+    def disconnect(self, project_id: int) -> None:
+        """Stop working on a project; what is known of it stays."""
+        self._set(project_id, connected=False, webhook_id=None, webhook_digest=None, ml_backend_id=None)
 
     def get(self, project_id: int) -> Connection:
         """Look a project up; NotFound when it was never connected."""
         with self._database.read() as db:
             return _load(db, project_id)
 
-    def all(self) -> list[Connection]:
-        """List the connected projects, oldest first."""
+    def all(self, *, disconnected: bool = False) -> list[Connection]:
+        """List the connected projects (and, if wanted, the disconnected ones), oldest first."""
+        query = sa.select(*_KNOWN).order_by(project.c.connected_at, project.c.id)
+        if not disconnected:
+            query = query.where(project.c.connected)
         with self._database.read() as db:
-            rows = db.execute(sa.select(*_KNOWN).order_by(project.c.connected_at, project.c.id))
-            return [Connection(**row) for row in rows.mappings()]
+            return [Connection(**row) for row in db.execute(query).mappings()]
 
     def forget(self, project_id: int) -> None:
         """Erase everything that is kept of a project."""
@@ -123,6 +131,13 @@ class Projects:
         """Note that the webhook came through, or (None) that it is not to be relied on."""
         self._set(project_id, webhook_seen_at=now)
 
+    def wake(self, project_id: int, *, now: datetime) -> None:
+        """A webhook said that something changed which only a poll can find.
+
+        A poll is due while `woken_at` is not before the moment at which the last poll was asked for.
+        """
+        self._set(project_id, woken_at=now, webhook_seen_at=now)
+
     def polled(self, project_id: int, *, cursor: datetime | None, now: datetime) -> None:
         """Everything up to `cursor` has been read."""
         values: dict[str, Any] = {"polled_at": now}
@@ -150,6 +165,10 @@ class Projects:
     def report(self, project_id: int, progress: Mapping[str, Any] | None) -> None:
         """Show how far the running step has come; None when nothing runs."""
         self._set(project_id, progress=dict(progress) if progress is not None else sa.null())
+
+    def trouble(self, project_id: int, words: str | None) -> None:
+        """Say what keeps the worker from working; None when it works again."""
+        self._set(project_id, trouble=words)
 
     def _set(self, project_id: int, **values: Any) -> None:
         with self._database.write() as db:

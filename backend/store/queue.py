@@ -156,6 +156,12 @@ class Queue:
         with self._database.read() as db:
             return [_front_task(row) for row in db.execute(query).mappings()]
 
+    def size(self, project_id: int, version: str) -> int:
+        """Count the tasks of a front."""
+        query = sa.select(sa.func.count()).where(front.c.project_id == project_id, front.c.version == version)
+        with self._database.read() as db:
+            return int(db.scalar(query) or 0)
+
     def left(self, project_id: int, version: str) -> int:
         """Count the tasks of a front that still wait for an annotator."""
         answers = sa.select(sa.func.count()).where(

@@ -107,6 +107,16 @@ class Rounds:
             rows = db.execute(query.order_by(table.c.number.desc()).limit(limit)).mappings()
             return [_round(row) for row in rows]
 
+    def counts(self, project_id: int) -> dict[RoundState, int]:
+        """Count the rounds by how they stand."""
+        query = (
+            sa.select(table.c.state, sa.func.count())
+            .where(table.c.project_id == project_id)
+            .group_by(table.c.state)
+        )
+        with self._database.read() as db:
+            return {RoundState(state): count for state, count in db.execute(query)}
+
     def _end(
         self,
         project_id: int,

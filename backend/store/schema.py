@@ -22,6 +22,8 @@ project = sa.Table(
     sa.Column("label_config", sa.Text, nullable=False),
     sa.Column("maximum_annotations", sa.Integer, nullable=False, server_default="1"),
     sa.Column("connected_at", UTCDateTime, nullable=False),
+    # disconnected projects keep their data until they are forgotten
+    sa.Column("connected", sa.Boolean, nullable=False),
     # what `disconnect` puts back
     sa.Column("previous", sa.JSON, nullable=False),
     sa.Column("webhook_id", sa.Integer),
@@ -35,9 +37,13 @@ project = sa.Table(
     # the newest `updated_at` read from Label Studio
     sa.Column("cursor", UTCDateTime),
     sa.Column("polled_at", UTCDateTime),
+    # when a webhook last said that something changed which only a poll can find
+    sa.Column("woken_at", UTCDateTime),
     sa.Column("reconciled_at", UTCDateTime),
     sa.Column("wanted", sa.Text),
     sa.Column("progress", sa.JSON),
+    # what keeps the worker from working, in words
+    sa.Column("trouble", sa.Text),
 )
 
 # One row per (task, content): append-only. An edited task gets a new row; the old one stays, not live.
@@ -50,6 +56,8 @@ pool_row = sa.Table(
     sa.Column("content", sa.String(32), nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
     sa.Column("live", sa.Boolean, nullable=False),
+    # when the task was found gone: a listing asked for before then proves nothing
+    sa.Column("removed_at", UTCDateTime),
     sa.Column("change", sa.Integer, nullable=False),
     sa.UniqueConstraint("project_id", "task_id", "content"),
     sa.Index("pool_row_change", "project_id", "change"),

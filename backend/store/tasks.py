@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -65,6 +65,8 @@ class Tasks:
     ) -> SyncCounts:
         """Take in a page of tasks with all their annotations, as listed at `asked_at`. Safe to repeat."""
         with self._database.write() as db:
+            removed = _removed_since(db, project_id, [task.id for task in tasks], asked_at)
+            tasks = [task for task in tasks if task.id not in removed]
             fresh, revived = _compare_rows(db, project_id, tasks)
             listed = {task.id: task.annotations for task in tasks}
             news, gone = take_listing(db, project_id, listed, asked_at=asked_at)
@@ -83,6 +85,8 @@ class Tasks:
         removed = 0
         with self._database.write() as db:
             for chunk in chunks(list(task_ids)):
+                mine = sa.and_(pool_row.c.project_id == project_id, pool_row.c.task_id.in_(chunk))
+                db.execute(sa.update(pool_row).where(mine).values(removed_at=now))
                 live = _live(project_id, chunk)
                 known = db.scalars(sa.select(pool_row.c.task_id).where(live)).all()
                 if not known:
@@ -121,15 +125,15 @@ class Tasks:
             level = db.scalar(sa.select(project.c.change).where(project.c.id == project_id))
             return [RowState(*row) for row in db.execute(query)], int(level or 0)
 
-    def data(self, project_id: int, start: int, stop: int) -> Iterator[tuple[int, bool, dict[str, Any]]]:
-        """Yield (row, live, data) for rows start..stop-1, in order."""
+    def data(self, project_id: int, start: int, stop: int) -> list[dict[str, Any]]:
+        """List the data of rows start..stop-1, in order."""
         query = (
-            sa.select(pool_row.c.row, pool_row.c.live, pool_row.c.data)
+            sa.select(pool_row.c.data)
             .where(pool_row.c.project_id == project_id, pool_row.c.row >= start, pool_row.c.row < stop)
             .order_by(pool_row.c.row)
         )
         with self._database.read() as db:
-            yield from ((row.row, row.live, row.data) for row in db.execute(query))
+            return list(db.scalars(query))
 
     def data_of(self, project_id: int, task_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Look up the data of live tasks."""
@@ -162,6 +166,21 @@ def _live(project_id: int, task_ids: Sequence[int]) -> sa.ColumnElement[bool]:
     return sa.and_(
         pool_row.c.project_id == project_id, pool_row.c.task_id.in_(task_ids), pool_row.c.live.is_(True)
     )
+
+
+def _removed_since(
+    db: sa.Connection, project_id: int, task_ids: list[int], asked_at: datetime
+) -> frozenset[int]:
+    """Tasks that were found gone after the listing was asked for: what it says of them is old."""
+    found: set[int] = set()
+    for chunk in chunks(task_ids):
+        query = sa.select(pool_row.c.task_id).where(
+            pool_row.c.project_id == project_id,
+            pool_row.c.task_id.in_(chunk),
+            pool_row.c.removed_at >= asked_at,
+        )
+        found.update(db.scalars(query))
+    return frozenset(found)
 
 
 def _compare_rows(

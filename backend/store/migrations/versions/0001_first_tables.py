@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("label_config", sa.Text(), nullable=False),
         sa.Column("maximum_annotations", sa.Integer(), server_default="1", nullable=False),
         sa.Column("connected_at", UTCDateTime(), nullable=False),
+        sa.Column("connected", sa.Boolean(), nullable=False),
         sa.Column("previous", sa.JSON(), nullable=False),
         sa.Column("webhook_id", sa.Integer(), nullable=True),
         sa.Column("webhook_digest", sa.Text(), nullable=True),
@@ -30,9 +31,11 @@ def upgrade() -> None:
         sa.Column("next_row", sa.Integer(), server_default="0", nullable=False),
         sa.Column("cursor", UTCDateTime(), nullable=True),
         sa.Column("polled_at", UTCDateTime(), nullable=True),
+        sa.Column("woken_at", UTCDateTime(), nullable=True),
         sa.Column("reconciled_at", UTCDateTime(), nullable=True),
         sa.Column("wanted", sa.Text(), nullable=True),
         sa.Column("progress", sa.JSON(), nullable=True),
+        sa.Column("trouble", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -87,6 +90,7 @@ def upgrade() -> None:
         sa.Column("content", sa.String(length=32), nullable=False),
         sa.Column("data", sa.JSON(), nullable=False),
         sa.Column("live", sa.Boolean(), nullable=False),
+        sa.Column("removed_at", UTCDateTime(), nullable=True),
         sa.Column("change", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["project_id"], ["project.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("project_id", "row"),

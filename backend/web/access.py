@@ -1,0 +1,64 @@
+"""Who may ask: the operator by password, Label Studio's webhook by its secret."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+
+from flask import Request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
+
+from backend.store import Connection, Store, digest
+
+SECRET_HEADER = "X-Nextlabel-Secret"  # noqa: S105 - the header's name
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+
+
+def require_operator(request: Request, password: str | None) -> None:
+    """Raise Unauthorized unless the request may use what the operator may.
+
+    HTTP basic auth with the operator's password, under any user name. Without a configured password,
+    requests from this machine only; one that a reverse proxy passed on does not count as such.
+    """
+    if password is None:
+        if not _is_local(request):
+            raise Unauthorized(
+                "no password is configured: set NEXTLABEL_PASSWORD to be served from elsewhere"
+            )
+        return
+    given = request.authorization
+    if given is None or given.type != "basic" or not _equal(given.password or "", password):
+        raise Unauthorized(
+            "expected HTTP basic auth with the password from NEXTLABEL_PASSWORD, and any user name",
+            www_authenticate=WWWAuthenticate("basic", {"realm": "nextlabel"}),
+        )
+
+
+def is_sender(request: Request, project: Connection) -> bool:
+    """Whether the request carries the secret of the project's webhook."""
+    secret = request.headers.get(SECRET_HEADER)
+    if not secret or project.webhook_digest is None:
+        return False
+    return hmac.compare_digest(digest(secret), project.webhook_digest)
+
+
+def find_sender(request: Request, store: Store) -> Connection | None:
+    """Find the project whose webhook's secret the request carries."""
+    if SECRET_HEADER not in request.headers:
+        return None
+    found = [project for project in store.projects.all() if is_sender(request, project)]
+    return found[0] if found else None
+
+
+def _is_local(request: Request) -> bool:
+    if any(header in request.headers for header in _FORWARDED):
+        return False
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _equal(given: str, expected: str) -> bool:
+    return hmac.compare_digest(digest(given), digest(expected))

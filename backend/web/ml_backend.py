@@ -1,0 +1,64 @@
+"""What Label Studio asks an ML backend: answered at once from the store, and never with a queue version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from backend.domain import StoreError
+from backend.store import Store
+from backend.web import payloads
+from backend.web.access import require_operator
+from backend.web.settings import WebSettings
+
+MODEL_VERSION = "nextlabel"
+"""Never a queue version: Label Studio stores what /predict answers, and would serve it with the front."""
+
+
+def ml_backend(store: Store, settings: WebSettings) -> Blueprint:
+    """Make the pages of the ML-backend protocol."""
+    pages = Blueprint("ml_backend", __name__)
+
+    @pages.get("/")
+    @pages.get("/health")
+    def health() -> tuple[Response, int]:
+        try:
+            store.check()
+        except StoreError:
+            return jsonify(
+                status="DOWN", error="the store is unusable; see the log, or run: nextlabel doctor"
+            ), 503
+        return jsonify(status="UP", model_class="nextlabel", version=settings.version), 200
+
+    @pages.post("/setup")
+    def setup() -> Response:
+        require_operator(request, settings.password)
+        payloads.project_of_uid(payloads.parse(request.get_data()))
+        return jsonify(model_version=MODEL_VERSION)
+
+    @pages.post("/predict")
+    def predict() -> Response:
+        require_operator(request, settings.password)
+        body = payloads.parse(request.get_data())
+        project_id, tasks = payloads.project_of_uid(body), payloads.read_tasks(body)
+        return jsonify(results=_stored(store, project_id, [task.get("id") for task in tasks]))
+
+    @pages.get("/versions")
+    def versions() -> Response:
+        require_operator(request, settings.password)
+        return jsonify(versions=[MODEL_VERSION])
+
+    return pages
+
+
+def _stored(store: Store, project_id: int | None, task_ids: list[Any]) -> list[dict[str, Any]]:
+    """Give one answer per task, in order: what the current front holds of it, or an empty one."""
+    known = [id_ for id_ in task_ids if payloads.is_id(id_)]
+    front = store.queue.stored(project_id, known) if project_id is not None and known else {}
+    answers = []
+    for id_ in task_ids:
+        place = front.get(id_) if payloads.is_id(id_) else None
+        result, score = (list(place.result), place.score) if place else ([], 0.0)
+        answers.append({"result": result, "score": score, "model_version": MODEL_VERSION})
+    return answers
