@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeAlias
 
 Json: TypeAlias = Mapping[str, Any]
 
+WEBHOOK_SECRET_HEADER = "X-Nextlabel-Secret"
+
 # --- errors ---------------------------------------------------------------------------------------
 
 

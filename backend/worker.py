@@ -1,1 +1,258 @@
-"""Being built."""
+"""The worker: watches the store, polls Label Studio, runs rounds under a lease, stops cleanly."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from backend.config import Config
+from backend.domain import LabelStudioError, LeaseLost, NextlabelError, NotFound, Progress
+from backend.encoders import Encoder, make_encoder
+from backend.labelstudio import LabelStudio
+from backend.rounds import ProjectLoop
+from backend.store import Lease, Store
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.2
+LONGEST_BACKOFF_SECONDS = 60.0
+
+
+class Stopped(NextlabelError):
+    """Somebody asked the worker to stop."""
+
+
+@dataclass
+class Watched:
+    """One project that this worker holds the lease of."""
+
+    lease: Lease
+    loop: ProjectLoop
+    failures: int = 0
+    rest_until: float = 0.0
+
+
+def utc_now() -> datetime:
+    """Tell the time, with its zone."""
+    return datetime.now(UTC)
+
+
+class Worker:
+    """Runs the rounds of all connected projects, one at a time, until `stop` is called."""
+
+    def __init__(
+        self,
+        store: Store,
+        labelstudio: LabelStudio,
+        config: Config,
+        *,
+        only: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._store = store
+        self._labelstudio = labelstudio
+        self._config = config
+        self._only = only
+        self._show = progress
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(2).hex()}"
+        self._stopping = threading.Event()
+        self._lost: set[int] = set()
+        self._watched: dict[int, Watched] = {}
+        self._encoders: dict[str, Encoder] = {}
+
+    def stop(self) -> None:
+        """Finish the step at hand, give the leases back, and return from `run`."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until stopped."""
+        with self._alive():
+            while not self._stopping.wait(TICK_SECONDS):
+                self.tick()
+
+    def run_one_round(self, project_id: int) -> None:
+        """Read the project and run one round now, in the foreground; errors come through.
+
+        raises: LeaseLost when another worker holds the project
+        """
+        with self._alive():
+            watched = self._watch(project_id)
+            if watched is None:
+                holder = self._store.leases.holder(project_id, now=utc_now())
+                raise LeaseLost(f"project {project_id} is being worked on by {holder}; expected nobody")
+            self._work(watched, why="asked for")
+
+    def tick(self) -> None:
+        """Look at every project once."""
+        for known in self._store.projects.all():
+            if self._stopping.is_set():
+                return
+            if self._only in (None, known.id) and (watched := self._watch(known.id)) is not None:
+                self._visit(known.id, watched)
+
+    # --- one project -----------------------------------------------------------------------------------
+
+    def _watch(self, project_id: int) -> Watched | None:
+        if project_id in self._lost:
+            self._lost.discard(project_id)
+            self._watched.pop(project_id, None)
+        if project_id not in self._watched:
+            seconds = self._config.rounds.lease_seconds
+            lease = self._store.leases.take(project_id, self._holder, now=utc_now(), seconds=seconds)
+            if lease is None:
+                return None
+            self._watched[project_id] = Watched(lease, self._loop(project_id))
+        return self._watched[project_id]
+
+    def _visit(self, project_id: int, watched: Watched) -> None:
+        """Do what is due. One project's trouble is written down and stays its own."""
+        if time.monotonic() < watched.rest_until:
+            return
+        try:
+            self._work(watched, why=None)
+        except Stopped:
+            return
+        except LeaseLost as error:
+            log.warning("%s", error)
+            self._watched.pop(project_id, None)
+        except Exception as error:
+            watched.failures += 1
+            rest = min(2.0**watched.failures, LONGEST_BACKOFF_SECONDS)
+            watched.rest_until = time.monotonic() + rest
+            log.log(*_log_record(project_id, error, rest), exc_info=_unexpected(error))
+            self._store.projects.trouble(project_id, in_words(error))
+        else:
+            if watched.failures:
+                self._store.projects.trouble(project_id, None)
+            watched.failures = 0
+
+    def _work(self, watched: Watched, *, why: str | None) -> None:
+        project_id, loop = watched.lease.project_id, watched.loop
+        try:
+            if why or loop.poll_due():
+                loop.sync()
+            due = why or loop.due()
+            if due:
+                log.info("project %s: round: %s", project_id, due)
+                self._round(watched, due)
+            loop.tidy(busy=bool(due))
+        finally:
+            self._store.projects.report(project_id, None)
+
+    def _round(self, watched: Watched, why: str) -> None:
+        try:
+            version = watched.loop.run(watched.lease, why)
+        except Exception as error:
+            watched.loop.failed(in_words(error))
+            raise
+        pause = self._config.for_project(watched.lease.project_id).rounds.pause_seconds
+        watched.rest_until = time.monotonic() + pause
+        log.info("project %s: serves %s", watched.lease.project_id, version or "nothing: no task is left")
+
+    def _loop(self, project_id: int) -> ProjectLoop:
+        config = self._config.for_project(project_id)
+
+        def load_encoder() -> Encoder:
+            key = repr(config.encoder)
+            if key not in self._encoders:
+                self._encoders[key] = make_encoder(config.encoder.name, config.encoder.options)
+            return self._encoders[key]
+
+        def pause() -> None:
+            if self._stopping.is_set():
+                raise Stopped("stopped by request")
+            if project_id in self._lost:
+                raise LeaseLost(f"project {project_id} was taken over by another worker")
+
+        return ProjectLoop(
+            self._store,
+            self._labelstudio,
+            config,
+            project_id,
+            folder=self._config.store.home,
+            load_encoder=load_encoder,
+            now=utc_now,
+            progress=self._progress(project_id),
+            pause=pause,
+        )
+
+    def _progress(self, project_id: int) -> Progress:
+        last = 0.0
+
+        def report(step: str, done: int, total: int | None) -> None:
+            nonlocal last
+            if self._show is not None:
+                self._show(step, done, total)
+            if time.monotonic() - last > 1 and total:
+                last = time.monotonic()
+                self._store.projects.report(project_id, {"step": step, "done": done, "total": total})
+
+        return report
+
+    # --- being alive -----------------------------------------------------------------------------------
+
+    def _alive(self) -> Heartbeat:
+        return Heartbeat(self._beat, seconds=min(5.0, self._config.rounds.lease_seconds / 3), end=self._leave)
+
+    def _beat(self) -> None:
+        now = utc_now()
+        self._store.leases.beat(self._holder, now=now)
+        for project_id, watched in list(self._watched.items()):
+            try:
+                self._store.leases.renew(watched.lease, now=now, seconds=self._config.rounds.lease_seconds)
+            except LeaseLost as error:
+                log.warning("%s", error)
+                self._lost.add(project_id)
+
+    def _leave(self) -> None:
+        for watched in self._watched.values():
+            self._store.leases.release(watched.lease, now=utc_now())
+        self._watched.clear()
+        self._store.leases.retire(self._holder)
+
+
+class Heartbeat:
+    """Calls `beat` at once and then every `seconds` on a thread of its own, however long a step takes."""
+
+    def __init__(self, beat: Callable[[], None], *, seconds: float, end: Callable[[], None]) -> None:
+        self._beat = beat
+        self._seconds = seconds
+        self._end = end
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> None:
+        self._beat()
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._end()
+
+    def _run(self) -> None:
+        while not self._over.wait(self._seconds):
+            try:
+                self._beat()
+            except NextlabelError as error:
+                log.warning("heartbeat: %s", error)
+
+
+def in_words(error: BaseException) -> str:
+    """Say an error in one line; one that is nobody's fault but ours names its type."""
+    return str(error) if isinstance(error, NextlabelError) else f"{type(error).__name__}: {error}"
+
+
+def _unexpected(error: BaseException) -> bool:
+    return not isinstance(error, NextlabelError)
+
+
+def _log_record(project_id: int, error: BaseException, rest: float) -> tuple[int, str, int, str, float]:
+    level = logging.WARNING if isinstance(error, LabelStudioError | NotFound) else logging.ERROR
+    return level, "project %s: %s; next try in %.0f s", project_id, in_words(error), rest

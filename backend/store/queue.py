@@ -99,6 +99,15 @@ class Queue:
                 .values(state=VersionState.CURRENT, switched_at=now)
             )
 
+    def withdraw(self, project_id: int, version: str, *, now: datetime) -> None:
+        """Nothing of this version is in Label Studio any more, and none other took its place."""
+        with self._database.write() as db:
+            db.execute(
+                sa.update(queue_version)
+                .where(queue_version.c.project_id == project_id, queue_version.c.version == version)
+                .values(state=VersionState.RETIRED, erased_at=now)
+            )
+
     def versions(self, project_id: int, *states: VersionState) -> list[Version]:
         """List versions in these states (all, when none is named), newest first."""
         query = sa.select(*_VERSION).where(queue_version.c.project_id == project_id)

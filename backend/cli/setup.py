@@ -1,0 +1,91 @@
+"""What commands are made of: configuration, store and Label Studio, each opened when first asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from backend.config import Catalogue, Config, load
+from backend.domain import ConfigError
+from backend.labelstudio import LabelStudio
+from backend.store import Store
+
+
+class Setup:
+    """The configuration and what hangs on it."""
+
+    def __init__(self, file: Path | None, environment: Mapping[str, str]) -> None:
+        self.file = file
+        self._environment = environment
+
+    @cached_property
+    def config(self) -> Config:
+        """The whole configuration; ConfigError lists all that is wrong with it."""
+        return load(self.file, catalogue=catalogue(), environment=self._environment)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, its tables up to date."""
+        return Store.open(self.config.store.url)
+
+    @cached_property
+    def labelstudio(self) -> LabelStudio:
+        """Label Studio, as the configured user."""
+        token = self.config.secrets.label_studio_token
+        if token is None:
+            raise ConfigError(
+                "LABEL_STUDIO_API_KEY: not set; expected an access token "
+                f"({self.config.label_studio.url}/user/account shows yours)"
+            )
+        settings = self.config.label_studio
+        return LabelStudio(settings.url, token.get_secret_value(), timeout=settings.timeout_seconds)
+
+    @property
+    def password(self) -> str | None:
+        """The operator's password, if one is set."""
+        secret = self.config.secrets.password
+        return secret.get_secret_value() if secret else None
+
+    def start_logging(self) -> None:
+        """Log to standard error as configured; never a payload, a header or a secret."""
+        form = _JsonLines() if self.config.logging.json_lines else logging.Formatter(_LINE, _TIME)
+        stream = logging.StreamHandler()
+        stream.setFormatter(form)
+        logging.basicConfig(level=self.config.logging.level.upper(), handlers=[stream], force=True)
+        # these log addresses with query strings, each request
+        for name in ("httpx", "httpcore", "urllib3"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def catalogue() -> Catalogue:
+    """List what this installation can do; imports no heavy library."""
+    from backend import encoders, models
+    from strategies.registry import build
+
+    return Catalogue(
+        encoders=encoders.names(),
+        proxies=models.names(),
+        strategy=build,
+        encoder_options=encoders.check_options,
+        proxy_options=models.check_options,
+    )
+
+
+_LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_TIME = "%H:%M:%S"
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["trace"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)

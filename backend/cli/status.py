@@ -1,0 +1,144 @@
+"""`status`: how every project stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.table import Table
+
+from backend.cli.output import ago, as_json, console
+from backend.cli.setup import Setup
+from backend.domain import RoundState
+from backend.store import Connection, Store
+from backend.worker import utc_now
+
+
+@click.command()
+@click.argument("project", type=click.IntRange(min=1), required=False)
+@click.option("--json", "as_json_", is_flag=True, help="Write JSON, for scripts.")
+@click.pass_obj
+def status(setup: Setup, project: int | None, *, as_json_: bool) -> None:
+    """Show how PROJECT stands, or every project: labels, queue, rounds, accuracy, trouble."""
+    store, now = setup.store, utc_now()
+    chosen = [store.projects.get(project)] if project else store.projects.all(disconnected=True)
+    found = [describe(store, known, now) for known in chosen]
+    workers = store.leases.workers(now=now)
+    if as_json_:
+        as_json({"workers": workers, "projects": found})
+        return
+    if not found:
+        click.echo("No project is connected; connect one with: nextlabel connect PROJECT")
+    for entry in found:
+        console().print(_table(entry, now))
+    if found and not workers:
+        click.echo("No worker is running; start one with: nextlabel up")
+
+
+def describe(store: Store, known: Connection, now: datetime) -> dict[str, Any]:
+    """Collect how a project stands, from the store alone."""
+    done = store.rounds.latest(known.id, RoundState.DONE)
+    latest = store.rounds.latest(known.id)
+    figures = done.figures if done else {}
+    counts = store.annotations.counts(known.id)
+    current = store.queue.current(known.id)
+    failed = latest.error if latest and latest.state is RoundState.FAILED else None
+    return {
+        "project": known.id,
+        "title": known.title,
+        "connected": known.connected,
+        "worker": store.leases.holder(known.id, now=now),
+        "trouble": known.trouble or failed,
+        "progress": known.progress,
+        "tasks": store.tasks.count(known.id),
+        "annotations": counts.submitted,
+        "skipped": counts.skipped,
+        "labelled": figures.get("labelled", 0),
+        "classes": figures.get("classes", {}),
+        "unknown_labels": figures.get("unknown_labels", []),
+        "queue_version": current.version if current else None,
+        "front": figures.get("front", 0),
+        "front_left": store.queue.left(known.id, current.version) if current else 0,
+        "cold_start": figures.get("cold_start"),
+        "candidates": figures.get("candidates"),
+        "seals": figures.get("seals"),
+        "seals_why": figures.get("seals_why"),
+        "audit_accuracy": figures.get("audit_accuracy"),
+        "rounds": done.number if done else 0,
+        "last_round": done.finished_at if done else None,
+        "last_round_why": done.why if done else None,
+        "last_round_steps": [dict(step) for step in done.steps] if done else [],
+        "webhook": known.webhook_seen_at is not None,
+        "webhook_seen_at": known.webhook_seen_at,
+        "polled_at": known.polled_at,
+    }
+
+
+def _table(entry: dict[str, Any], now: datetime) -> Table:
+    state = "" if entry["connected"] else "  [dim](disconnected)[/dim]"
+    table = Table(
+        title=f"Project {entry['project']}: {entry['title']}{state}", title_justify="left", width=100
+    )
+    table.add_column("", style="bold", no_wrap=True)
+    table.add_column("")
+    table.show_header = False
+    for name, value in _lines(entry, now):
+        table.add_row(name, value)
+    return table
+
+
+def _lines(entry: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
+    lines = []
+    if entry["trouble"]:
+        lines.append(("trouble", f"[red]{entry['trouble']}[/red]"))
+    if entry["progress"]:
+        lines.append(("at work", "{step}: {done:,} of {total:,}".format(**entry["progress"])))
+    skipped = f", {entry['skipped']:,} skipped" if entry["skipped"] else ""
+    lines.append(
+        (
+            "tasks",
+            f"{entry['tasks']:,}; {entry['labelled']:,} labelled by {entry['annotations']:,} annotations{skipped}",
+        )
+    )
+    if entry["classes"]:
+        top = sorted(entry["classes"].items(), key=lambda item: -item[1])
+        more = f", and {len(top) - 8} more" if len(top) > 8 else ""
+        lines.append(("labels", ", ".join(f"{name} {count}" for name, count in top[:8]) + more))
+    if entry["unknown_labels"]:
+        names = ", ".join(repr(name) for name in entry["unknown_labels"])
+        lines.append(("not learned", f"labels that the config does not have (any more): {names}"))
+    lines.append(("queue", _queue(entry)))
+    lines.append(("accuracy", _accuracy(entry["audit_accuracy"])))
+    if entry["seals_why"]:
+        lines.append(("SEALS", f"{'on' if entry['seals'] else 'off'}: {entry['seals_why']}"))
+    lines.append(("rounds", _rounds(entry, now)))
+    lines.append(("hears by", _hearing(entry, now)))
+    return lines
+
+
+def _queue(entry: dict[str, Any]) -> str:
+    if entry["queue_version"] is None:
+        return "nothing published yet"
+    start = "; cold start: typical tasks first" if entry["cold_start"] else ""
+    return f"{entry['front_left']} of {entry['front']} left in {entry['queue_version']}{start}"
+
+
+def _accuracy(figures: dict[str, Any] | None) -> str:
+    if figures is None:
+        return "not known yet: it takes 10 labelled tasks of the audit slice"
+    return "{value:.1%} (90 % interval {low:.1%} to {high:.1%}, from {n} random tasks)".format(**figures)
+
+
+def _rounds(entry: dict[str, Any], now: datetime) -> str:
+    if entry["last_round"] is None:
+        return "none yet"
+    steps = ", ".join(f"{step['step']} {step['seconds']:.2f} s" for step in entry["last_round_steps"])
+    return f"{entry['rounds']}; the last {ago(entry['last_round'], now)} ({entry['last_round_why']}): {steps}"
+
+
+def _hearing(entry: dict[str, Any], now: datetime) -> str:
+    polled = f"polled {ago(entry['polled_at'], now)}"
+    if entry["webhook"]:
+        return f"webhook, last {ago(entry['webhook_seen_at'], now)}; {polled}"
+    return f"polling only; {polled}"

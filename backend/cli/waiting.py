@@ -1,0 +1,73 @@
+"""Wait for a round: the worker's if one is alive, else our own, here and now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backend.cli.output import progress_bars
+from backend.cli.setup import Setup
+from backend.domain import NextlabelError, RoundState
+from backend.worker import utc_now
+
+ASKED = "asked for"
+
+
+def first_round(
+    setup: Setup, project: int, *, quiet: bool, say: Callable[[str], object]
+) -> Mapping[str, Any]:
+    """Run or await a round and say what it published; returns its figures."""
+    before = setup.store.rounds.latest(project, RoundState.DONE)
+    if setup.store.leases.workers(now=utc_now()):
+        _await_worker(setup, project, after=before.number if before else 0, quiet=quiet)
+    else:
+        _run_here(setup, project, quiet=quiet)
+    done = setup.store.rounds.latest(project, RoundState.DONE)
+    if done is None:
+        raise NextlabelError(f"project {project}: no round was finished; see: nextlabel status {project}")
+    say(_in_words(done.figures))
+    if not setup.store.leases.workers(now=utc_now()):
+        say("No worker is running: start one with `nextlabel up`, or the order will not follow the labels.")
+    return done.figures
+
+
+def _run_here(setup: Setup, project: int, *, quiet: bool) -> None:
+    from backend.worker import Worker
+
+    with progress_bars(shown=not quiet) as progress:
+        worker = Worker(setup.store, setup.labelstudio, setup.config, only=project, progress=progress)
+        worker.run_one_round(project)
+
+
+def _await_worker(setup: Setup, project: int, *, after: int, quiet: bool) -> None:
+    setup.store.projects.want_round(project, ASKED)
+    with progress_bars(shown=not quiet) as progress:
+        while True:
+            latest = setup.store.rounds.latest(project)
+            if latest is not None and latest.number > after and latest.state is not RoundState.RUNNING:
+                break
+            known = setup.store.projects.get(project)
+            if known.trouble:
+                raise NextlabelError(f"project {project}: {known.trouble}")
+            if not setup.store.leases.workers(now=utc_now()):
+                raise NextlabelError(f"project {project}: the worker stopped; start it with: nextlabel up")
+            seen = known.progress or {"step": "wait for the worker", "done": 0, "total": None}
+            progress(seen["step"], seen["done"], seen["total"])
+            time.sleep(0.3)
+    if latest.state is RoundState.FAILED:
+        raise NextlabelError(f"project {project}: the round failed: {latest.error}")
+
+
+def _in_words(figures: Mapping[str, Any]) -> str:
+    tasks, labelled, front = figures["tasks"], figures["labelled"], figures["front"]
+    if tasks == 0:
+        return "There are no tasks yet; import some, and they are queued within seconds."
+    if front == 0:
+        return f"All {tasks:,} tasks are answered; there is nothing to queue."
+    how = (
+        "typical tasks first, until the model has labels to learn from"
+        if figures["cold_start"]
+        else ("the tasks that teach the model most come first")
+    )
+    return f"{tasks:,} tasks, {labelled:,} labelled. The next {front} are queued: {how}."

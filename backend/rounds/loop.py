@@ -1,0 +1,222 @@
+"""The round, step by step: sync, encode, agree, fit, rank, compose, publish, measure."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.config import ProjectConfig
+from backend.domain import Clock, Progress, RoundState, StepTiming, silent
+from backend.encoders import Encoder
+from backend.labels import read as read_label_config
+from backend.labelstudio import LabelStudio
+from backend.pool import TaskPool
+from backend.rounds.measure import audit_accuracy
+from backend.rounds.publish import erase_one_retired, publish
+from backend.rounds.select import fit_proxy, front_tasks, new_head, select
+from backend.rounds.sync import Reading, sync
+from backend.store import Connection, Lease, Store
+
+log = logging.getLogger(__name__)
+
+MANY_RETIRED = 5
+"""So many retired versions in Label Studio slow it down: one is erased even while labels wait."""
+
+
+class ProjectLoop:
+    """What one project needs from round to round, kept in the worker's memory and rebuilt from the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        labelstudio: LabelStudio,
+        config: ProjectConfig,
+        project_id: int,
+        *,
+        folder: Path,
+        load_encoder: Callable[[], Encoder],
+        now: Clock,
+        progress: Progress = silent,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._labelstudio = labelstudio
+        self._config = config
+        self._project_id = project_id
+        self._folder = folder
+        self._load_encoder = load_encoder
+        self._now = now
+        self._progress = progress
+        self._pause = pause
+        self._pool: TaskPool | None = None
+        self._served: str | None = None
+        self._number = 0
+        self._timings: list[StepTiming] = []
+
+    # --- when ----------------------------------------------------------------------------------------
+
+    def poll_due(self) -> bool:
+        """Whether it is time to ask Label Studio what changed."""
+        known = self._store.projects.get(self._project_id)
+        rounds = self._config.rounds
+        if known.polled_at is None or (known.woken_at is not None and known.woken_at > known.polled_at):
+            return True
+        seconds = rounds.poll_seconds if known.webhook_seen_at is None else rounds.poll_seconds_with_webhook
+        return self._now() - known.polled_at >= timedelta(seconds=seconds)
+
+    def sync(self) -> Reading:
+        """Read what changed in Label Studio."""
+        before = self._store.projects.get(self._project_id)
+        reading = sync(
+            self._store,
+            self._labelstudio,
+            self._project_id,
+            now=self._now,
+            reconcile_every=timedelta(minutes=self._config.rounds.reconcile_minutes),
+            progress=self._progress,
+            pause=self._pause,
+        )
+        self._served = reading.project.model_version
+        if reading.config_changed:
+            self._pool = None
+        if before.webhook_seen_at is not None and reading.counts.annotations:
+            log.warning("project %s: a poll found annotations that no webhook announced", self._project_id)
+            self._store.projects.webhook_seen(self._project_id, now=None)
+        return reading
+
+    def due(self) -> str | None:
+        """Say why a round should run now; None while there is nothing to do. Looks at the store alone."""
+        known = self._store.projects.get(self._project_id)
+        if known.wanted:
+            return known.wanted
+        if known.polled_at is None:
+            return None
+        last = self._store.rounds.latest(self._project_id, RoundState.DONE)
+        if last is None or last.change is None:
+            return "first round"
+        current = self._store.queue.current(self._project_id)
+        if current is not None and self._served not in (None, current.version):
+            return f"Label Studio serves {self._served!r}, not our queue"
+        if known.change == last.change:
+            return None
+        labels = self._store.annotations.news_since(self._project_id, last.change)
+        if labels == 0:
+            return "the tasks changed"
+        if labels >= self._config.rounds.new_labels:
+            return f"{labels} new annotations"
+        size = int(last.figures.get("front", 0))
+        left = self._store.queue.left(self._project_id, current.version) if current else 0
+        if left < self._config.queue.low * size:
+            return f"the front is getting low: {left} of {size} left"
+        return None
+
+    # --- what ----------------------------------------------------------------------------------------
+
+    def run(self, lease: Lease, why: str) -> str | None:
+        """Run one round; returns the version that is served now, None if there was nothing to serve.
+
+        Whoever catches what this raises should hand it to `failed`; the queue stays as it was.
+        """
+        last = self._store.rounds.latest(self._project_id)
+        fresh = last is None or last.state is RoundState.DONE
+        number = 1 if last is None else last.number + int(fresh)
+        attempt = 1 if last is None or fresh else last.attempt + 1
+        self._number, self._timings = number, []
+        self._store.rounds.start(self._project_id, number, attempt, why, now=self._now())
+        self._store.projects.round_taken(self._project_id, why)
+        version, figures, change = self._steps(lease, number)
+        self._store.rounds.finish(
+            self._project_id, number, change=change, steps=self._timings, figures=figures, now=self._now()
+        )
+        self._measure(number)
+        return version
+
+    def failed(self, error: str) -> None:
+        """Write down why the round broke."""
+        self._store.rounds.fail(self._project_id, self._number, error, steps=self._timings, now=self._now())
+
+    def tidy(self, *, busy: bool) -> bool:
+        """Erase one retired version from Label Studio if there is time; returns whether there was one."""
+        waiting = len(self._store.queue.to_erase(self._project_id))
+        if waiting == 0 or (busy and waiting < MANY_RETIRED):
+            return False
+        return erase_one_retired(self._store, self._labelstudio, self._project_id, now=self._now())
+
+    def _steps(self, lease: Lease, number: int) -> tuple[str | None, dict[str, Any], int]:
+        known = self._store.projects.get(self._project_id)
+        pool = self._open_pool(known)
+        with self._timed("read"):
+            pool.refresh()
+        with self._timed("encode") as detail:
+            detail["rows"] = pool.encode(self._progress, self._pause)
+        with self._timed("fit"):
+            pool.head = fit_proxy(pool, self._config)
+        with self._timed("rank"):
+            selection = select(pool, self._config, maximum_annotations=known.maximum_annotations)
+            warm = self._config.queue.preannotate and not selection.figures["cold_start"]
+            front = front_tasks(pool, selection.places, preannotate=warm)
+        version = None
+        if front:
+            with self._timed("publish"):
+                version, front = publish(
+                    self._store, self._labelstudio, lease, front, number=number, now=self._now
+                )
+                self._served = version
+        figures = {
+            "tasks": int(pool.live.sum()),
+            "labelled": int(pool.labelled.sum()),
+            "unanswered": int(pool.unanswered().sum()),
+            "front": len(front),
+            "version": version,
+            "classes": _class_counts(pool),
+            "unknown_labels": sorted({name for names in pool.unknown_labels.values() for name in names}),
+            **selection.figures,
+        }
+        return version, figures, pool.change
+
+    def _measure(self, number: int) -> None:
+        """Measure after publishing: no annotator waits for it."""
+        pool = self._pool
+        if pool is None or pool.head is None:
+            return
+        rows = np.flatnonzero(pool.labelled)
+        audit = pool.audit_order(self._config.queue.seed)[rows] < self._config.queue.audit_share
+        accuracy = audit_accuracy(
+            lambda: new_head(pool, self._config),
+            pool.embeddings[rows],
+            pool.target[rows],
+            audit,
+            seed=self._config.queue.seed,
+        )
+        if accuracy is not None:
+            self._store.rounds.add_figures(
+                self._project_id, number, {"audit_accuracy": accuracy.as_figures()}
+            )
+
+    def _open_pool(self, known: Connection) -> TaskPool:
+        if self._pool is None:
+            self._progress("load encoder", 0, None)
+            kind = read_label_config(known.label_config, primary=self._config.control)
+            self._pool = TaskPool(self._store, self._project_id, self._folder, kind, self._load_encoder())
+        return self._pool
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[dict[str, Any]]:
+        self._pause()
+        self._progress(step, 0, None)
+        detail: dict[str, Any] = {}
+        begun = time.perf_counter()
+        yield detail
+        self._timings.append(StepTiming(step, round(time.perf_counter() - begun, 4), detail))
+
+
+def _class_counts(pool: TaskPool) -> dict[str, int]:
+    counts = np.bincount(pool.target[pool.labelled], minlength=len(pool.kind.labels))
+    return {label: int(count) for label, count in zip(pool.kind.labels, counts, strict=True)}
