@@ -15,8 +15,6 @@ from backend.domain import (
     LabelStudioError,
     NotFound,
     Progress,
-    Unauthorized,
-    Unreachable,
     silent,
 )
 from backend.labels import read as read_label_config
@@ -26,15 +24,6 @@ from backend.store import Store
 SAMPLING = "Uncertainty sampling"
 ML_BACKEND_TITLE = "nextlabel"
 ANNOUNCED_WITHIN_TENTHS = 30
-ACTIONS = (
-    "ANNOTATION_CREATED",
-    "ANNOTATIONS_CREATED",
-    "ANNOTATION_UPDATED",
-    "ANNOTATIONS_DELETED",
-    "TASKS_CREATED",
-    "TASKS_DELETED",
-    "PROJECT_UPDATED",
-)
 RESTORED = ("sampling", "show_collab_predictions")
 
 
@@ -72,7 +61,7 @@ def connect(
     previous = {name: getattr(project, name) for name in (*RESTORED, "model_version")}
     store.projects.connect(project, previous, now=now())
     if with_ml_backend:
-        _link_ml_backend(store, labelstudio, project_id, public_url, ml_backend_password)
+        _link_ml_backend(store, labelstudio, project_id, public_url, ml_backend_password or "")
     refused = _register_webhook(store, labelstudio, project_id, public_url) if with_webhook else "not wanted"
     # Label Studio announces this change by the webhook, if it can
     labelstudio.update_project(project_id, sampling=SAMPLING, show_collab_predictions=True)
@@ -90,13 +79,14 @@ def disconnect(
     known = store.projects.get(project_id)
     failures: list[str] = []
     store.projects.disconnect(project_id)
-    for gone in (
-        lambda: known.webhook_id is not None and labelstudio.delete_webhook(known.webhook_id),
-        lambda: known.ml_backend_id is not None and labelstudio.delete_ml_backend(known.ml_backend_id),
-        lambda: _restore(labelstudio, project_id, known.previous),
-    ):
+    steps: list[Callable[[], None]] = [lambda: _restore(labelstudio, project_id, known.previous)]
+    if (webhook := known.webhook_id) is not None:
+        steps.append(lambda: labelstudio.delete_webhook(webhook))
+    if (ml_backend := known.ml_backend_id) is not None:
+        steps.append(lambda: labelstudio.disconnect_ml_backend(ml_backend))
+    for step in steps:
         try:
-            gone()
+            step()
         except NotFound:
             continue
         except LabelStudioError as error:
@@ -129,29 +119,31 @@ def _register_webhook(store: Store, labelstudio: LabelStudio, project_id: int, p
     for webhook in labelstudio.webhooks(project_id):
         if webhook.id == known.webhook_id or webhook.url == url:
             labelstudio.delete_webhook(webhook.id)
-    store.projects.set_webhook(project_id, None, secret)
-    try:
-        webhook = labelstudio.create_webhook(
-            project_id, url, headers={WEBHOOK_SECRET_HEADER: secret}, actions=ACTIONS
-        )
-    except (Unreachable, Unauthorized):
-        raise
-    except LabelStudioError as error:
+    if refused := labelstudio.refusal(project_id, url):
         store.projects.set_webhook(project_id, None, None)
-        return str(error)
+        return refused
+    # the secret first: what the webhook brings while it is being registered is believed already
+    store.projects.set_webhook(project_id, None, secret)
+    webhook = labelstudio.create_webhook(project_id, url, headers={WEBHOOK_SECRET_HEADER: secret})
     store.projects.set_webhook(project_id, webhook.id, secret)
     return ""
 
 
 def _link_ml_backend(
-    store: Store, labelstudio: LabelStudio, project_id: int, public_url: str, password: str | None
+    store: Store, labelstudio: LabelStudio, project_id: int, public_url: str, password: str
 ) -> None:
     known = store.projects.get(project_id)
     if known.ml_backend_id is not None:
         with suppress(NotFound):
-            labelstudio.delete_ml_backend(known.ml_backend_id)
-    ours = labelstudio.create_ml_backend(project_id, public_url, title=ML_BACKEND_TITLE, password=password)
-    store.projects.set_ml_backend(project_id, ours)
+            labelstudio.disconnect_ml_backend(known.ml_backend_id)
+    backend = labelstudio.connect_ml_backend(
+        project_id,
+        public_url,
+        title=ML_BACKEND_TITLE,
+        user="nextlabel" if password else "",
+        password=password,
+    )
+    store.projects.set_ml_backend(project_id, backend.id)
 
 
 def _heard(store: Store, project_id: int, wait: Callable[[float], None]) -> bool:

@@ -87,7 +87,7 @@ class ProjectLoop:
         if reading.config_changed:
             self._pool = None
         if before.webhook_seen_at is not None and reading.counts.annotations:
-            log.warning("project %s: a poll found annotations that no webhook announced", self._project_id)
+            log.info("project %s: a poll found annotations that no webhook announced", self._project_id)
             self._store.projects.webhook_seen(self._project_id, now=None)
         return reading
 
@@ -203,7 +203,7 @@ class ProjectLoop:
     def _open_pool(self, known: Connection) -> TaskPool:
         if self._pool is None:
             self._progress("load encoder", 0, None)
-            kind = read_label_config(known.label_config, primary=self._config.control)
+            kind = read_label_config(known.label_config, primary=self._config.labels.control)
             self._pool = TaskPool(self._store, self._project_id, self._folder, kind, self._load_encoder())
         return self._pool
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from backend.domain import Clock, FrontTask, LabelStudioError, QueuedPrediction
-from backend.labelstudio import LabelStudio
+from backend.labelstudio import LabelStudio, MissingTasks
 from backend.store import Connection, Lease, Store, digest
 
 TRIES = 3
@@ -54,8 +54,8 @@ def publish(
             return version, front
         front = kept
     raise LabelStudioError(
-        f"project {project_id}: Label Studio took only {len(front)} of the predictions of {version}, "
-        f"{TRIES} times in a row; expected all of them"
+        f"project {project_id}: tasks were deleted faster than {TRIES} fronts could be published; "
+        "expected tasks that stay for a moment"
     )
 
 
@@ -64,10 +64,16 @@ def _send(
 ) -> list[FrontTask]:
     """Send the predictions; returns the tasks that still exist."""
     predictions = [QueuedPrediction(task.task_id, task.result, task.score) for task in front]
-    if labelstudio.import_predictions(project_id, version, predictions) == len(front):
-        return list(front)
-    existing = {task_id for page in labelstudio.task_ids(project_id) for task_id in page}
-    return [task for task in front if task.task_id in existing]
+    try:
+        created = labelstudio.import_predictions(project_id, version, predictions)
+    except MissingTasks as missing:
+        return [task for task in front if task.task_id not in missing.task_ids]
+    if created != len(front):
+        raise LabelStudioError(
+            f"project {project_id}: Label Studio took {created} of the {len(front)} predictions of {version}; "
+            "expected all: does the label config still have every label?"
+        )
+    return list(front)
 
 
 def _switch(store: Store, labelstudio: LabelStudio, lease: Lease, version: str, *, now: Clock) -> None:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from itertools import chain
 
 from backend.domain import Clock, Progress, Project, Task, VersionState, silent
 from backend.labelstudio import LabelStudio
 from backend.store import Store, SyncCounts
-
-OVERLAP = timedelta(seconds=10)
-"""How far back each reading starts again: a transaction may become visible after a later `updated_at`."""
-
-RETRY_RECONCILE = timedelta(seconds=60)
-"""How often counts that do not agree may cost a comparison of all ids."""
 
 
 @dataclass(frozen=True)
@@ -40,29 +32,24 @@ def sync(
 ) -> Reading:
     """Bring the store up to what Label Studio holds; a repeated or interrupted sync does no harm.
 
-    Deleted tasks are found by comparing all ids: when the counts disagree, and every `reconcile_every`.
+    A deleted task changes no other: it is found by counting, and every `reconcile_every` by listing all ids.
     """
     known = store.projects.get(project_id)
     started = now()
     project = labelstudio.project(project_id)
     config_changed = store.projects.describe(project)
     adopt(store, project, now=started)
-    since = known.cursor - OVERLAP if known.cursor else None
-    total = project.task_number if since is None else None
-    read = partial(_read, store, labelstudio, project_id, now=now, progress=progress, pause=pause)
-    counts, cursor = read(since, total)
+    reader = _Reader(store, labelstudio, project_id, now, progress, pause)
+    cursor = labelstudio.cursor()
+    counts = reader.changed(known.cursor, project.task_number if known.cursor is None else None)
     store.projects.polled(project_id, cursor=cursor, now=started)
-    if since is None:
+    if known.cursor is None:
         store.projects.reconciled(project_id, now=started)
-        return Reading(project, counts, config_changed)
-    age = started - (known.reconciled_at or known.connected_at)
-    missing = not _agree(store, project)
-    if age >= reconcile_every or (missing and age >= RETRY_RECONCILE):
-        unknown, removed = _compare_ids(store, labelstudio, project_id, now, progress, pause)
-        counts += SyncCounts(removed_tasks=removed)
-        if unknown or not _agree(store, labelstudio.project(project_id)):
-            counts += read(None, project.task_number)[0]
+    elif started - (known.reconciled_at or known.connected_at) >= reconcile_every:
+        counts += reader.reconcile()
         store.projects.reconciled(project_id, now=started)
+    elif labelstudio.count(project_id).tasks != store.tasks.count(project_id):
+        counts += reader.compare()
     return Reading(project, counts, config_changed)
 
 
@@ -73,56 +60,55 @@ def adopt(store: Store, project: Project, *, now: datetime) -> None:
             store.queue.switch(project.id, version.version, now=now)
 
 
-def _read(
-    store: Store,
-    labelstudio: LabelStudio,
-    project_id: int,
-    since: datetime | None,
-    total: int | None,
-    *,
-    now: Clock,
-    progress: Progress,
-    pause: Callable[[], None],
-) -> tuple[SyncCounts, datetime | None]:
-    counts, done = SyncCounts(), 0
-    cursor: datetime | None = None
-    for asked_at, page in _timed(labelstudio.changed_tasks(project_id, since), now):
-        counts += store.tasks.record(project_id, page, asked_at=asked_at, now=now())
-        cursor = max(chain([cursor] if cursor else [], (task.updated_at for task in page)))
-        done += len(page)
-        progress("read tasks", done, total)
-        pause()
-    return counts, cursor
+@dataclass(frozen=True)
+class _Reader:
+    """Reads one project page by page into the store."""
 
+    store: Store
+    labelstudio: LabelStudio
+    project_id: int
+    now: Clock
+    progress: Progress
+    pause: Callable[[], None]
 
-def _timed(pages: Iterator[list[Task]], now: Clock) -> Iterator[tuple[datetime, list[Task]]]:
-    while True:
-        asked_at = now()
-        page = next(pages, None)
-        if page is None:
-            return
-        if page:
-            yield asked_at, page
+    def changed(self, since: datetime | None, total: int | None = None) -> SyncCounts:
+        """Read the tasks that changed after `since`; None reads all."""
+        return self._record(self.labelstudio.changed_tasks(self.project_id, since), total)
 
+    def compare(self) -> SyncCounts:
+        """Find the tasks that came or went unseen, by counting."""
+        known = sorted(self.store.tasks.live_ids(self.project_id))
+        differ = self.labelstudio.compare_ids(self.project_id, known)
+        return self._settle(differ.gone, differ.unknown)
 
-def _agree(store: Store, project: Project) -> bool:
-    known = store.tasks.count(project.id), store.annotations.counts(project.id).submitted
-    return known == (project.task_number, project.total_annotations)
+    def reconcile(self) -> SyncCounts:
+        """Compare all ids; where the numbers of annotations do not agree, read everything again."""
+        known = self.store.tasks.live_ids(self.project_id)
+        listed: set[int] = set()
+        for page in self.labelstudio.task_ids(self.project_id):
+            listed.update(page)
+            self.progress("compare ids", len(listed), max(len(listed), len(known)))
+            self.pause()
+        counts = self._settle(sorted(known - listed), sorted(listed - known))
+        held = self.store.annotations.counts(self.project_id).submitted
+        if self.labelstudio.count(self.project_id).annotations != held:
+            counts += self.changed(None, len(listed))
+        return counts
 
+    def _settle(self, gone: Sequence[int], unknown: Sequence[int]) -> SyncCounts:
+        removed = self.store.tasks.remove(self.project_id, gone, now=self.now()) if gone else 0
+        return SyncCounts(removed_tasks=removed) + self._record(
+            self.labelstudio.tasks(self.project_id, unknown), len(unknown)
+        )
 
-def _compare_ids(
-    store: Store,
-    labelstudio: LabelStudio,
-    project_id: int,
-    now: Clock,
-    progress: Progress,
-    pause: Callable[[], None],
-) -> tuple[int, int]:
-    """How many listed tasks are unknown, and how many known ones were not listed and are removed."""
-    known = store.tasks.live_ids(project_id)
-    listed: set[int] = set()
-    for page in labelstudio.task_ids(project_id):
-        listed.update(page)
-        progress("compare ids", len(listed), len(known))
-        pause()
-    return len(listed - known), store.tasks.remove(project_id, sorted(known - listed), now=now())
+    def _record(self, pages: Iterator[list[Task]], total: int | None) -> SyncCounts:
+        counts, done = SyncCounts(), 0
+        while True:
+            asked_at = self.now()
+            page = next(pages, None)
+            if page is None:
+                return counts
+            counts += self.store.tasks.record(self.project_id, page, asked_at=asked_at, now=self.now())
+            done += len(page)
+            self.progress("read tasks", done, total)
+            self.pause()

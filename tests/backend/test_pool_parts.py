@@ -1,0 +1,130 @@
+"""Embeddings on disk and the audit slice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.domain import StoreError
+from backend.pool.audit import audit_order
+from backend.pool.embeddings import EmbeddingFile
+from backend.rounds.measure import audit_accuracy, interval
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
+    """Appended in pieces, read in any order, in float16's precision."""
+    rows = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
+    file = EmbeddingFile(tmp_path / "rows.f16", 4, committed=0)
+    file.append(rows[:3])
+    file.append(rows[3:])
+    picked = np.array([7, 0, 7])
+    assert np.allclose(file[picked], rows[picked], atol=1e-3)
+    assert file[picked].dtype == np.float32
+    assert file.shape == (10, 4)
+
+
+@pytest.mark.parametrize("torn", [0, 1, 7])
+def test_an_interrupted_write_is_cut_off(tmp_path: Path, torn: int) -> None:
+    """Only committed rows count, even when the file ends in the middle of one."""
+    path = tmp_path / "rows.f16"
+    EmbeddingFile(path, 4, committed=0).append(np.ones((3, 4), np.float32))
+    with path.open("ab") as stream:
+        stream.write(b"x" * torn)
+    again = EmbeddingFile(path, 4, committed=2)
+    assert len(again) == 2
+    again.append(np.full((1, 4), 2, np.float32))
+    assert EmbeddingFile(path, 4, committed=3)[np.array([2])].tolist() == [[2, 2, 2, 2]]
+
+
+def test_a_restored_store_that_knows_more_rows_than_the_disk(tmp_path: Path) -> None:
+    """The file counts: what is missing will be encoded again."""
+    assert len(EmbeddingFile(tmp_path / "rows.f16", 4, committed=100)) == 0
+
+
+def test_rows_of_another_width_are_refused(tmp_path: Path) -> None:
+    """Nothing is half-written."""
+    file = EmbeddingFile(tmp_path / "rows.f16", 4, committed=0)
+    with pytest.raises(StoreError, match=r"shape \(2, 5\); expected \(m, 4\)"):
+        file.append(np.ones((2, 5), np.float32))
+    assert len(file) == 0
+
+
+def splitmix64(x: int) -> int:
+    """The slow, obvious twin: the published algorithm in Python's integers."""
+    mask = 2**64 - 1
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+    return x ^ (x >> 31)
+
+
+@given(st.lists(st.integers(1, 2**40), max_size=20), st.integers(0, 2**32 - 2))
+def test_audit_order_is_splitmix64(ids: list[int], seed: int) -> None:
+    """The same numbers as the published algorithm."""
+    expected = [
+        (splitmix64((id_ + 0x9E3779B97F4A7C15 * (seed + 1)) & (2**64 - 1)) >> 11) * 2.0**-53 for id_ in ids
+    ]
+    assert audit_order(np.array(ids, np.int64), seed=seed).tolist() == expected
+
+
+def test_the_audit_slice_is_a_fair_share_of_consecutive_ids() -> None:
+    """Task ids are consecutive: the slice must not follow them, nor the seed."""
+    order = audit_order(np.arange(1, 100_001), seed=3)
+    below = order < 0.1
+    assert 0.095 < below.mean() < 0.105
+    assert 0.005 < (below[1:] & below[:-1]).mean() < 0.015
+    assert abs(np.corrcoef(order, audit_order(np.arange(1, 100_001), seed=4))[0, 1]) < 0.02
+
+
+class Majority:
+    """Answers what it saw most."""
+
+    def fit(self, embeddings: np.ndarray, targets: np.ndarray, *, seed: int) -> None:
+        self.seen = np.bincount(targets, minlength=2)
+
+    def predict(self, embeddings: np.ndarray) -> object:
+        class Answer:
+            mean = np.tile(self.seen / self.seen.sum(), (len(embeddings), 1))
+
+        return Answer()
+
+
+def test_audit_rows_are_judged_by_models_that_did_not_see_them() -> None:
+    """A model that only remembers would be right everywhere; held out, it is not."""
+
+    class Parrot(Majority):
+        def fit(self, embeddings: np.ndarray, targets: np.ndarray, *, seed: int) -> None:
+            self.known = {row.tobytes(): int(target) for row, target in zip(embeddings, targets, strict=True)}
+
+        def predict(self, embeddings: np.ndarray) -> object:
+            class Answer:
+                mean = np.eye(2)[[self.known.get(row.tobytes(), 0) for row in embeddings]]
+
+            return Answer()
+
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(40, 3)).astype(np.float32)
+    targets = np.arange(40) % 2
+    found = audit_accuracy(Parrot, embeddings, targets, np.arange(40) < 20, seed=0)
+    assert found is not None
+    assert (found.value, found.n) == (0.5, 20)
+
+
+def test_few_audit_labels_measure_nothing() -> None:
+    """Nine are too few to say anything."""
+    found = audit_accuracy(Majority, np.ones((9, 2), np.float32), np.arange(9) % 2, np.ones(9, bool), seed=0)
+    assert found is None
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 500), st.floats(0, 1))
+def test_the_interval_is_wilsons(n: int, share: float) -> None:
+    """Against the formula written out."""
+    right, z = round(n * share), 1.6448536269514722
+    p, found = right / n, interval(right, n)
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    assert np.allclose([found.low, found.high], [max(0, middle - half), min(1, middle + half)], atol=1e-9)

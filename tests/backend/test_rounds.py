@@ -1,0 +1,379 @@
+"""Promises 1, 2, 3, 5 and 6 on a Label Studio in memory, which can crash us at any request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.config import ProjectConfig
+from backend.config.types import Queue, Rounds, Selection
+from backend.domain import LeaseLost, Origin, RoundState, VersionState
+from backend.rounds import ProjectLoop
+from backend.store import Lease, Store
+
+CONFIG = ProjectConfig(
+    selection=Selection(strategy="uncertainty_k_center(margin)", cold_start_labels=6),
+    queue=Queue(size=12),
+    rounds=Rounds(reconcile_minutes=1),
+)
+
+
+class Crash(Exception):
+    """The process dies here."""
+
+
+class Clock:
+    """Runs ahead of the fake Label Studio's, as a real one might."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 2, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.time += timedelta(milliseconds=10)
+        return self.time
+
+
+class Bench:
+    """A store, a fake Label Studio, and a loop that can be killed and started again."""
+
+    def __init__(self, store: Store, labelstudio: Any, encoder: Any, folder: Path) -> None:
+        self.store, self.labelstudio, self.encoder, self.folder = store, labelstudio, encoder, folder
+        self.config = CONFIG
+        self.clock = Clock()
+        store.projects.connect(labelstudio.info, {"sampling": "Sequential sampling"}, now=self.clock())
+        self.start()
+
+    def start(self) -> None:
+        """A new process: nothing is left but the store and the disk."""
+        self.clock.time += timedelta(seconds=60)
+        self.lease = self.take()
+        self.loop = ProjectLoop(
+            self.store,
+            self.labelstudio,
+            self.config,
+            1,
+            folder=self.folder,
+            load_encoder=lambda: self.encoder,
+            now=self.clock,
+        )
+
+    def take(self, holder: str = "me") -> Lease:
+        lease = self.store.leases.take(1, holder, now=self.clock(), seconds=30)
+        assert lease is not None
+        return lease
+
+    def turn(self) -> str | None:
+        """Poll, and run a round if one is due."""
+        self.store.leases.renew(self.lease, now=self.clock(), seconds=30)
+        self.loop.sync()
+        why = self.loop.due()
+        if why is None:
+            return None
+        version = self.loop.run(self.lease, why)
+        self.loop.tidy(busy=False)
+        return version
+
+
+@pytest.fixture
+def bench(store: Store, labelstudio: Any, encoder: Any, tmp_path: Path) -> Bench:
+    return Bench(store, labelstudio, encoder, tmp_path)
+
+
+def test_next_follows_our_order_and_never_runs_dry(bench: Bench) -> None:
+    """One annotator labels the whole pool: each task is served from the queue, each exactly once."""
+    bench.turn()
+    served = []
+    while (found := bench.labelstudio.next())[0] is not None:
+        task_id, from_queue = found
+        assert from_queue, f"after {len(served)} labels the order was Label Studio's own"
+        assert task_id == next(id_ for id_ in bench.labelstudio.front() if id_ not in served)
+        served.append(task_id)
+        bench.labelstudio.label(task_id)
+        bench.turn()
+    assert sorted(served) == sorted(bench.labelstudio.tasks_)
+
+
+def test_a_round_without_new_tasks_encodes_nothing_and_reads_what_changed_only(bench: Bench) -> None:
+    """Each task is encoded once; a poll after one label reads few tasks, not the pool."""
+    bench.turn()
+    assert bench.encoder.encoded == 60
+    bench.labelstudio.now += timedelta(minutes=1)
+    bench.turn()
+    bench.labelstudio.read_tasks = 0
+    bench.labelstudio.label(bench.labelstudio.next()[0])
+    assert bench.turn() is not None
+    assert (bench.encoder.encoded, bench.labelstudio.read_tasks) == (60, 1)
+
+
+def test_the_second_front_learns(bench: Bench) -> None:
+    """Past the cold start the front is chosen by the model, pre-annotated, and audit tasks stay blind."""
+    bench.turn()
+    for _ in range(8):
+        bench.labelstudio.label(bench.labelstudio.next()[0])
+    bench.turn()
+    version = bench.store.queue.current(1)
+    assert version is not None
+    front = bench.store.queue.front(1, version.version)
+    assert Origin.CHOSEN in {task.origin for task in front}
+    for task in front:
+        blind = task.origin is Origin.AUDIT
+        assert bool(task.result) is not blind
+        if task.result:
+            wanted = "cat" if task.task_id % 2 else "dog"
+            assert task.result[0]["value"] == {"choices": [wanted]}
+
+
+REQUESTS = [
+    "project",
+    "changed_tasks",
+    "import_predictions",
+    "import_predictions was done",
+    "switch",
+    "switch was done",
+    "delete_version",
+]
+
+
+@pytest.mark.parametrize("when", REQUESTS)
+@pytest.mark.parametrize("round_", [1, 2])
+def test_killed_at_any_request_it_resumes(bench: Bench, when: str, round_: int) -> None:
+    """Annotators see the old front or the new one; after a restart all is as if nothing had happened."""
+    if round_ == 2:
+        bench.turn()
+        for _ in range(3):
+            bench.labelstudio.label(bench.labelstudio.next()[0])
+    old = bench.labelstudio.front()
+
+    def crash(name: str) -> None:
+        if name == when:
+            raise Crash
+
+    bench.labelstudio.before = crash
+    try:
+        bench.turn()
+    except Crash:
+        died = True
+    else:
+        died = False
+    assert died or (when == "delete_version" and round_ == 1)
+    served = bench.labelstudio.front()
+    assert served == old or len(served) == 12
+    bench.labelstudio.before = lambda name: None
+    bench.start()
+    bench.turn()
+    current = bench.store.queue.current(1)
+    assert current is not None
+    assert current.version == bench.labelstudio.info.model_version
+    assert bench.encoder.encoded == 60
+    while bench.loop.tidy(busy=False):
+        pass
+    assert set(bench.labelstudio.predictions) == {current.version}
+    assert bench.labelstudio.next()[1]
+
+
+def test_killed_between_flush_and_commit_rows_are_encoded_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies on disk beyond the committed rows is not trusted."""
+    real = bench.store.tasks.set_encoded
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    monkeypatch.setattr(bench.store.tasks, "set_encoded", crash)
+    with pytest.raises(Crash):
+        bench.turn()
+    monkeypatch.setattr(bench.store.tasks, "set_encoded", real)
+    bench.start()
+    assert bench.turn() is not None
+    file = next(bench.folder.glob("projects/1/*/rows.f16"))
+    assert file.stat().st_size == 60 * 8 * 2
+
+
+def test_whoever_was_overtaken_cannot_switch(bench: Bench) -> None:
+    """A worker that slept through its lease finds out before it switches anything."""
+    bench.turn()
+    front = bench.labelstudio.front()
+    bench.labelstudio.label(bench.labelstudio.next()[0])
+
+    def overtake(name: str) -> None:
+        if name == "import_predictions was done":
+            bench.clock.time += timedelta(seconds=60)
+            bench.take("you")
+
+    bench.labelstudio.before = overtake
+    with pytest.raises(LeaseLost, match="taken over by you"):
+        bench.turn()
+    assert bench.labelstudio.front() == front
+
+
+def test_tasks_deleted_while_a_front_is_sent_are_left_out(bench: Bench) -> None:
+    """The front that is served holds only tasks that exist."""
+    gone: list[int] = []
+
+    def delete(name: str) -> None:
+        if name == "import_predictions" and not gone:
+            gone.extend(list(bench.labelstudio.tasks_)[:50])
+            for id_ in gone:
+                del bench.labelstudio.tasks_[id_]
+
+    bench.labelstudio.before = delete
+    assert bench.turn() is not None
+    assert bench.labelstudio.front()
+    assert not set(bench.labelstudio.front()) & set(gone)
+    bench.turn()
+    assert bench.store.tasks.count(1) == 10
+
+
+def test_a_skipped_task_comes_last(bench: Bench) -> None:
+    """It stays out of the queue while others are left, and is offered again at the end."""
+    bench.turn()
+    skipped = bench.labelstudio.next()[0]
+    bench.labelstudio.label(skipped, skip=True)
+    bench.turn()
+    assert skipped not in bench.labelstudio.front()
+    while bench.labelstudio.next()[0] is not None:
+        bench.labelstudio.label(bench.labelstudio.next()[0])
+        bench.turn()
+    assert bench.labelstudio.front() == [skipped]
+
+
+def test_begun_tasks_stay_in_the_front_until_enough_annotators_answered(bench: Bench) -> None:
+    """With an overlap of two Label Studio serves begun tasks first: they are in the front, and come first."""
+    bench.labelstudio.info = replace(bench.labelstudio.info, maximum_annotations=2)
+    bench.turn()
+    first = bench.labelstudio.front()[0]
+    bench.labelstudio.label(first, user=1)
+    bench.turn()
+    assert bench.labelstudio.front()[0] == first
+    assert len(bench.labelstudio.front()) == 13
+    bench.labelstudio.label(first, user=2)
+    bench.turn()
+    assert first not in bench.labelstudio.front()
+
+
+def test_one_class_only_keeps_the_cold_start(bench: Bench) -> None:
+    """There is nothing to tell apart: no model, no suggestions, but a front."""
+    bench.turn()
+    for _ in range(10):
+        bench.labelstudio.label(bench.labelstudio.next()[0], "cat")
+    assert bench.turn() is not None
+    done = bench.store.rounds.latest(1, RoundState.DONE)
+    assert done is not None
+    assert done.figures["cold_start"] is True
+    assert not any(
+        p.result for p in bench.labelstudio.predictions[bench.labelstudio.info.model_version].values()
+    )
+
+
+def test_a_label_that_the_config_lost_is_named_and_not_learned(bench: Bench) -> None:
+    """It counts as answered, so that nobody is asked again."""
+    bench.turn()
+    task_id = bench.labelstudio.next()[0]
+    bench.labelstudio.label(task_id, "axolotl")
+    bench.turn()
+    done = bench.store.rounds.latest(1, RoundState.DONE)
+    assert done is not None
+    assert (done.figures["labelled"], done.figures["unknown_labels"]) == (0, ["axolotl"])
+    assert task_id not in bench.labelstudio.front()
+
+
+def test_ground_truth_wins(bench: Bench) -> None:
+    """One trusted answer outweighs two others."""
+    bench.turn()
+    task_id = bench.labelstudio.next()[0]
+    for label in ("cat", "cat", "dog"):
+        bench.labelstudio.label(task_id, label)
+    task = bench.labelstudio.tasks_[task_id]
+    trusted = replace(task.annotations[-1], ground_truth=True)
+    bench.labelstudio.tasks_[task_id] = replace(task, annotations=(*task.annotations[:-1], trusted))
+    bench.turn()
+    done = bench.store.rounds.latest(1, RoundState.DONE)
+    assert done is not None
+    assert done.figures["classes"] == {"cat": 0, "dog": 1}
+
+
+@pytest.mark.parametrize("tasks", [0, 1])
+def test_tiny_pools(bench: Bench, tasks: int) -> None:
+    """No task: a round that publishes nothing. One: it is served, and then there is nothing."""
+    for id_ in list(bench.labelstudio.tasks_)[tasks:]:
+        del bench.labelstudio.tasks_[id_]
+    version = bench.turn()
+    assert (version is not None) is bool(tasks)
+    assert len(bench.labelstudio.front()) == tasks
+    if tasks:
+        bench.labelstudio.label(bench.labelstudio.next()[0])
+        assert bench.turn() is None
+    bench.labelstudio.add_task()
+    assert bench.turn() is not None
+    assert bench.labelstudio.next()[1]
+
+
+def test_an_edited_task_is_encoded_again_and_keeps_its_label(bench: Bench) -> None:
+    """Rows are append-only: the edit gets a new one, and the annotation goes with the task."""
+    bench.turn()
+    task_id = bench.labelstudio.next()[0]
+    bench.labelstudio.label(task_id)
+    bench.turn()
+    task = bench.labelstudio.tasks_[task_id]
+    edited = replace(task, data={"text": "cat, edited"}, updated_at=bench.labelstudio._tick())
+    bench.labelstudio.tasks_[task_id] = edited
+    bench.turn()
+    done = bench.store.rounds.latest(1, RoundState.DONE)
+    assert done is not None
+    assert (bench.encoder.encoded, done.figures["tasks"], done.figures["labelled"]) == (61, 60, 1)
+
+
+def test_somebody_else_switching_the_queue_is_noticed(bench: Bench) -> None:
+    """Label Studio serves another version: the front is published again."""
+    bench.turn()
+    bench.labelstudio.predictions["theirs"] = dict(
+        bench.labelstudio.predictions[bench.labelstudio.info.model_version]
+    )
+    bench.labelstudio.info = replace(bench.labelstudio.info, model_version="theirs")
+    assert bench.turn() == bench.labelstudio.info.model_version
+
+
+def test_nothing_new_costs_no_round(bench: Bench) -> None:
+    """The worker looks, and leaves the queue alone."""
+    bench.turn()
+    before = bench.store.queue.current(1)
+    assert bench.turn() is None
+    assert bench.store.queue.current(1) == before
+    assert bench.store.queue.versions(1, VersionState.PUBLISHING) == []
+
+
+def test_a_deleted_annotation_puts_its_task_back(bench: Bench) -> None:
+    """What nobody has answered can be asked again."""
+    bench.turn()
+    task_id = bench.labelstudio.next()[0]
+    bench.labelstudio.label(task_id)
+    bench.turn()
+    task = bench.labelstudio.tasks_[task_id]
+    bench.clock.time += timedelta(seconds=30)
+    bench.labelstudio.tasks_[task_id] = replace(task, annotations=(), updated_at=bench.labelstudio._tick())
+    bench.turn()
+    assert bench.store.annotations.counts(1).deleted == 1
+    while not bench.labelstudio.tasks_[task_id].annotations:
+        bench.labelstudio.label(bench.labelstudio.next()[0])
+        bench.turn()
+
+
+def test_due_names_its_reason(bench: Bench) -> None:
+    """Every round says why it ran."""
+    why: Callable[[], str | None] = bench.loop.due
+    assert why() is None
+    bench.loop.sync()
+    assert why() == "first round"
+    bench.turn()
+    bench.labelstudio.label(bench.labelstudio.next()[0])
+    bench.loop.sync()
+    assert why() == "1 new annotations"
+    bench.turn()
+    bench.store.projects.want_round(1, "asked for")
+    assert why() == "asked for"
