@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -59,8 +60,10 @@ class Annotations:
             mine = [item for item in items if _is_of(known.get(item.id), project_id)]
             news = [item for item in _newest(mine) if _is_news(known.get(item.id), item)]
             if news:
-                upsert(db, project_id, news, now=now, change=raise_change(db, project_id))
-            _note_webhook(db, project_id, now)
+                change = raise_change(db, project_id, webhook_seen_at=now)
+                upsert(db, project_id, news, now=now, change=change)
+            else:
+                _note_webhook(db, project_id, now)
             return len(news)
 
     def heard_deleted(self, project_id: int, ids: Sequence[int], *, now: datetime) -> int:
@@ -163,10 +166,16 @@ def upsert(
 ) -> None:
     """Write annotations, and mark the rows of their tasks as changed."""
     values = [_values(project_id, item, now, change) for item in items]
-    statement = insert(db, annotation)
-    updated = {name: statement.excluded[name] for name in values[0] if name != "id"}
-    db.execute(statement.on_conflict_do_update(index_elements=["id"], set_=updated), values)
+    db.execute(_upsert_statement(db.dialect.name), values)
     mark_tasks(db, project_id, sorted({value["task_id"] for value in values}), change)
+
+
+@cache
+def _upsert_statement(dialect: str) -> sa.Insert:
+    """Build the statement once: that costs more than to run it, and every webhook runs it."""
+    statement = insert(dialect, annotation)
+    updated = {column.name: statement.excluded[column.name] for column in annotation.c if column.name != "id"}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=updated)
 
 
 def bury(db: sa.Connection, project_id: int, ids: Sequence[int], *, now: datetime, change: int) -> None:

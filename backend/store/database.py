@@ -76,9 +76,10 @@ class Database:
         return self.url.render_as_string(hide_password=True)
 
 
-def insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """Make an INSERT that knows ON CONFLICT, in the connection's dialect."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+def insert(where: sa.Connection | str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Make an INSERT that knows ON CONFLICT, in a connection's dialect (or the named one)."""
+    dialect = where if isinstance(where, str) else where.dialect.name
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def chunks(ids: list[int]) -> Iterator[list[int]]:

@@ -175,12 +175,12 @@ class Projects:
             db.execute(sa.update(project).where(project.c.id == project_id).values(**values))
 
 
-def raise_change(db: sa.Connection, project_id: int) -> int:
-    """Count one more change of the project; the number marks what changed."""
+def raise_change(db: sa.Connection, project_id: int, **also: Any) -> int:
+    """Count one more change of the project, and set what `also` names; the number marks what changed."""
     change = db.scalar(
         sa.update(project)
         .where(project.c.id == project_id)
-        .values(change=project.c.change + 1)
+        .values(change=project.c.change + 1, **also)
         .returning(project.c.change)
     )
     if change is None:

@@ -200,6 +200,24 @@ class Queue:
         with self._database.read() as db:
             return int(db.scalar(query) or 0)
 
+    def served_ranks(self, project_id: int, version: str) -> list[int]:
+        """List the ranks of a front's answered tasks, the oldest answer first."""
+        query = (
+            sa.select(front.c.rank)
+            .join(
+                annotation,
+                sa.and_(
+                    annotation.c.project_id == front.c.project_id,
+                    annotation.c.task_id == front.c.task_id,
+                    ~annotation.c.deleted,
+                ),
+            )
+            .where(front.c.project_id == project_id, front.c.version == version)
+            .order_by(annotation.c.created_at, annotation.c.id)
+        )
+        with self._database.read() as db:
+            return list(db.scalars(query))
+
     def stored(self, project_id: int, task_ids: Sequence[int]) -> dict[int, FrontTask]:
         """Look tasks up in the current front."""
         found: dict[int, FrontTask] = {}

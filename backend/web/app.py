@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from backend.domain import Clock, NotFound, StoreError
 from backend.store import Store
+from backend.web.inbox import Inbox
 from backend.web.metrics import Metrics, metrics_page
 from backend.web.ml_backend import ml_backend
 from backend.web.payloads import Unreadable
@@ -19,6 +20,9 @@ from backend.web.settings import WebSettings
 from backend.web.webhook import webhook
 
 log = logging.getLogger(__name__)
+
+INBOX = "nextlabel.inbox"
+"""Where the app keeps what must be written before the process ends."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -37,9 +41,10 @@ def create_app(store: Store, settings: WebSettings, *, now: Clock = _utc_now) ->
     """Make the app over `store`; it holds nothing else that outlives a request, but counters."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    metrics = Metrics(store, settings, now=now)
+    metrics, inbox = Metrics(store, settings, now=now), Inbox(store)
+    app.extensions[INBOX] = inbox
     app.register_blueprint(ml_backend(store, settings))
-    app.register_blueprint(webhook(store, settings, metrics.webhooks, now=now))
+    app.register_blueprint(webhook(store, settings, inbox, metrics.webhooks, now=now))
     app.register_blueprint(metrics_page(metrics, settings))
     _answer_errors(app, settings)
     _watch(app, metrics)

@@ -11,6 +11,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from backend.domain import ConfigError, NextlabelError
+from backend.web.app import INBOX
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +28,13 @@ def serve(make_app: Callable[[], Flask], *, host: str, port: int, threads: int) 
     """
     listener = listen(host, port)
     parent = os.getpid()
+    server = _Server(make_app, listener, threads)
     try:
-        _Server(make_app, listener, threads).run()
+        server.run()
     except SystemExit as stop:
         if os.getpid() != parent:
             # the child: what the caller of `serve` does next is not for it
+            server.finish()
             logging.shutdown()
             os._exit(stop.code if isinstance(stop.code, int) else 1)
         if stop.code:
@@ -64,6 +67,7 @@ def listen(host: str, port: int) -> socket.socket:
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, make_app: Callable[[], Flask], listener: socket.socket, threads: int) -> None:
         self._make_app, self._listener, self._threads = make_app, listener, threads
+        self._app: Flask | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -87,7 +91,13 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> Flask:
         """Make the app, in the child."""
         try:
-            return self._make_app()
+            self._app = self._make_app()
         except NextlabelError as error:
             log.error("%s", error)
             raise SystemExit(_LOAD_FAILED) from error
+        return self._app
+
+    def finish(self) -> None:
+        """Write down what was accepted."""
+        if self._app is not None and INBOX in self._app.extensions:
+            self._app.extensions[INBOX].close()

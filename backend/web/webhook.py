@@ -1,22 +1,25 @@
-"""Label Studio's webhooks: hints, taken in by one short transaction and answered at once.
+"""Label Studio's webhooks: hints, taken in by a short transaction and answered at once.
 
 What cannot be read wakes the worker up: a poll finds the truth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Request, Response, jsonify, request
 from prometheus_client import Counter
 from werkzeug.exceptions import BadRequest, HTTPException, Unauthorized
 
-from backend.domain import Clock
+from backend.domain import Clock, NextlabelError
 from backend.store import Connection, Store
 from backend.store.database import chunks
 from backend.web import payloads
 from backend.web.access import SECRET_HEADER, find_sender, is_sender, require_operator
+from backend.web.inbox import Heard, Inbox
 from backend.web.payloads import Unreadable
 from backend.web.settings import WebSettings
 
@@ -24,97 +27,105 @@ _BODILESS = frozenset({"TASKS_CREATED", "PROJECT_UPDATED"})
 _HEARD = frozenset({"ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED"})
 
 
-def webhook(store: Store, settings: WebSettings, outcomes: Counter, *, now: Clock) -> Blueprint:
+def webhook(store: Store, settings: WebSettings, inbox: Inbox, outcomes: Counter, *, now: Clock) -> Blueprint:
     """Make the page that webhooks are sent to; `outcomes` counts them by their `outcome`."""
     pages = Blueprint("webhook", __name__)
+    receiver = _Receiver(store, settings, inbox, now)
 
     @pages.post("/webhook")
-    def receive() -> Response:
+    def receive() -> tuple[Response, int]:
         try:
-            outcome = _take(store, settings, request, now=now)
-        except (Unreadable, HTTPException) as error:
+            outcome, written = receiver.take(request)
+        except (Unreadable, NextlabelError, HTTPException) as error:
             status = error.code if isinstance(error, HTTPException) else 400
             outcomes.labels("unauthorized" if status == 401 else "refused").inc()
             raise
         outcomes.labels(outcome).inc()
-        return jsonify(status=outcome)
+        return jsonify(status=outcome), 200 if written else 202
 
     return pages
 
 
-def _take(store: Store, settings: WebSettings, request: Request, *, now: Clock) -> str:
-    """Take one webhook in; returns what became of it."""
-    try:
-        body = payloads.parse(request.get_data())
-        action = body.get("action")
-        if not isinstance(action, str):
-            raise Unreadable("action: expected a string")
-        project_id = payloads.project_of(body)
-    except (Unreadable, HTTPException):
-        # whoever sent it, if the secret says so, has something to tell
-        sender = find_sender(request, store)
-        if sender is not None:
-            store.projects.wake(sender.id, now=now())
-        raise
-    project = _sender(store, settings, request, action, project_id)
-    try:
-        return _act(store, project, action, body, now=now)
-    except Unreadable:
-        store.projects.wake(project.id, now=now())
-        raise
+@dataclass(frozen=True)
+class _Receiver:
+    store: Store
+    settings: WebSettings
+    inbox: Inbox
+    now: Clock
 
+    def take(self, request: Request) -> tuple[str, bool]:
+        """Take one webhook in; returns what became of it, and whether it is written down already."""
+        try:
+            body = payloads.parse(request.get_data())
+            action = body.get("action")
+            if not isinstance(action, str):
+                raise Unreadable("action: expected a string")
+            project_id = payloads.project_of(body)
+        except (Unreadable, HTTPException):
+            # whoever sent it, if the secret says so, has something to tell
+            sender = find_sender(request, self.store)
+            if sender is not None:
+                self.wake(sender.id)
+            raise
+        project = self.sender(request, action, project_id)
+        try:
+            return self.act(project.id, action, body)
+        except Unreadable:
+            self.wake(project.id)
+            raise
 
-def _sender(
-    store: Store, settings: WebSettings, request: Request, action: str, project_id: int | None
-) -> Connection:
-    """Look up the project that the webhook speaks for, and check that it may."""
-    if project_id is None:
-        # an event whose objects are gone already names no project
-        sender = find_sender(request, store)
-        if sender is not None:
-            return sender
-        if SECRET_HEADER in request.headers:
-            raise Unauthorized(f"{SECRET_HEADER}: not the secret of any connected project")
-        raise BadRequest("project.id: expected the id of a connected project")
-    project = store.projects.get(project_id)
-    if is_sender(request, project):
-        return project
-    if action == "START_TRAINING" and SECRET_HEADER not in request.headers:
-        # the page's button: sent to the ML backend, so with the ML backend's credentials
-        require_operator(request, settings.password)
-        return project
-    if project.webhook_digest is None:
-        raise Unauthorized(
-            f"project {project_id} has no webhook of ours; run: nextlabel connect {project_id}"
-        )
-    raise Unauthorized(f"{SECRET_HEADER}: missing, or not the secret of project {project_id}")
+    def sender(self, request: Request, action: str, project_id: int | None) -> Connection:
+        """Look up the project that the webhook speaks for, and check that it may."""
+        if project_id is None:
+            # an event whose objects are gone already names no project
+            sender = find_sender(request, self.store)
+            if sender is not None:
+                return sender
+            if SECRET_HEADER in request.headers:
+                raise Unauthorized(f"{SECRET_HEADER}: not the secret of any connected project")
+            raise BadRequest("project.id: expected the id of a connected project")
+        project = self.store.projects.get(project_id)
+        if is_sender(request, project):
+            return project
+        if action == "START_TRAINING" and SECRET_HEADER not in request.headers:
+            # the page's button: sent to the ML backend, so with the ML backend's credentials
+            require_operator(request, self.settings.password)
+            return project
+        if project.webhook_digest is None:
+            raise Unauthorized(
+                f"project {project_id} has no webhook of ours; run: nextlabel connect {project_id}"
+            )
+        raise Unauthorized(f"{SECRET_HEADER}: missing, or not the secret of project {project_id}")
 
+    def act(self, project_id: int, action: str, body: Mapping[str, Any]) -> tuple[str, bool]:
+        """Do what `action` asks for."""
+        if action in _HEARD:
+            items = payloads.read_annotations(body, project_id)
+            if items:
+                return "stored", self.inbox.put(Heard(project_id, tuple(items)), at=self.now())
+            return "noted", self.wake(project_id)
+        if action == "ANNOTATIONS_DELETED":
+            gone = payloads.read_ids(body, "annotations")
+            if gone:
+                return "stored", self.in_pieces(self.store.annotations.heard_deleted, project_id, gone)
+            return "noted", self.wake(project_id)
+        if action == "TASKS_DELETED":
+            self.in_pieces(self.store.tasks.remove, project_id, payloads.read_ids(body, "tasks") or [])
+            return "noted", self.wake(project_id)
+        if action == "START_TRAINING":
+            wish = partial(self.store.projects.want_round, project_id, "asked for in Label Studio")
+            return "wanted", self.inbox.put(wish, at=self.now())
+        if action in _BODILESS:
+            return "noted", self.wake(project_id)
+        return "ignored", True
 
-def _act(store: Store, project: Connection, action: str, body: Mapping[str, Any], *, now: Clock) -> str:
-    if action in _HEARD:
-        items = payloads.read_annotations(body, project.id)
-        if items is None:
-            return _wake(store, project, now=now)
-        for start in range(0, len(items), 500):
-            store.annotations.heard(project.id, items[start : start + 500], now=now())
-        return "stored"
-    if action == "ANNOTATIONS_DELETED":
-        gone = payloads.read_ids(body, "annotations")
-        if gone is None:
-            return _wake(store, project, now=now)
-        for chunk in chunks(gone):
-            store.annotations.heard_deleted(project.id, chunk, now=now())
-        return "stored"
-    if action == "TASKS_DELETED":
-        for chunk in chunks(payloads.read_ids(body, "tasks") or []):
-            store.tasks.remove(project.id, chunk, now=now())
-        return _wake(store, project, now=now)
-    if action == "START_TRAINING":
-        store.projects.want_round(project.id, "asked for in Label Studio")
-        return "wanted"
-    return _wake(store, project, now=now) if action in _BODILESS else "ignored"
+    def in_pieces(self, write: Callable[..., object], project_id: int, ids: list[int]) -> bool:
+        """Write many ids a few at a time: others get their turn between."""
+        at = self.now()
+        written = [self.inbox.put(partial(write, project_id, piece, now=at), at=at) for piece in chunks(ids)]
+        return all(written)
 
-
-def _wake(store: Store, project: Connection, *, now: Clock) -> str:
-    store.projects.wake(project.id, now=now())
-    return "noted"
+    def wake(self, project_id: int) -> bool:
+        """Have the worker poll."""
+        at = self.now()
+        return self.inbox.put(partial(self.store.projects.wake, project_id, now=at), at=at)
