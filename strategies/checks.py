@@ -1,0 +1,95 @@
+"""What every strategy asks of its arguments: one place, one line per error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from strategies.types import BadInput, Floats, Pool, Positions, Prediction, Probabilities
+
+SUM_TOLERANCE = 1e-3
+
+
+def finite_rows(name: str, rows: Any, width: int | None = None) -> Floats:
+    """Give `rows` as float32 (n, d), C-ordered; raise BadInput for another shape, NaN or infinity."""
+    given = np.asarray(rows)
+    if given.ndim != 2 or (width is not None and given.shape[1] != width):
+        expected = "(n, d)" if width is None else f"(n, {width})"
+        raise BadInput(f"{name} has shape {given.shape}, expected {expected}")
+    if given.dtype.kind not in "fiub":
+        raise BadInput(f"{name} has dtype {given.dtype}, expected numbers")
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = np.ascontiguousarray(given, dtype=np.float32)
+        squares = np.einsum("ij,ij->i", array, array)
+    if not np.isfinite(squares).all():
+        row = int(np.flatnonzero(~np.isfinite(squares))[0])
+        raise BadInput(f"{name} row {row} holds NaN, infinity or values too large, expected finite numbers")
+    return array
+
+
+def nonnegative(name: str, values: Any, n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Give `values` as float64 (n,); raise BadInput unless each is finite and at least 0."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (n,):
+        raise BadInput(f"{name} has shape {array.shape}, expected ({n},)")
+    wrong = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))
+    if len(wrong):
+        raise BadInput(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected a finite number of at least 0")
+    return array
+
+
+def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Give `value` as int; raise BadInput unless low <= value <= high."""
+    limit = f"of at least {low}" if high is None else f"between {low} and {high}"
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise BadInput(f"{name} is {value!r}, expected a whole number {limit}")
+    if value < low or (high is not None and value > high):
+        raise BadInput(f"{name} is {value}, expected a whole number {limit}")
+    return int(value)
+
+
+def question(pool: Pool, candidates: Any, k: Any) -> tuple[Positions, int]:
+    """Check what a strategy is asked; return the candidates (m,), ascending, and min(k, m)."""
+    count = whole("k", k, 0)
+    array = np.asarray(candidates)
+    if array.size == 0:
+        return np.empty(0, np.int64), 0
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise BadInput(f"candidates are {array.dtype} of shape {array.shape}, expected whole numbers of shape (m,)")
+    positions: Positions = array.astype(np.int64, copy=False)
+    n = len(pool.labelled)
+    outside = positions[(positions < 0) | (positions >= n)]
+    if len(outside):
+        raise BadInput(f"candidate {outside[0]} is outside the pool, expected 0 to {n - 1}")
+    known = positions[pool.labelled[positions]]
+    if len(known):
+        raise BadInput(f"candidate {known[0]} is labelled, expected unlabelled rows only")
+    seen = np.zeros(n, dtype=bool)
+    seen[positions] = True
+    if int(seen.sum()) != len(positions):
+        raise BadInput(f"candidates hold {len(positions)} rows, {int(seen.sum())} distinct; expected each row once")
+    return np.flatnonzero(seen), min(count, len(positions))
+
+
+def embeddings(pool: Pool, positions: Positions) -> Floats:
+    """Read the pool's embeddings (m, d) at `positions`; raise BadInput for NaN or infinity."""
+    return finite_rows("embeddings", pool.embeddings[positions])
+
+
+def probabilities(prediction: Prediction, n: int) -> Floats:
+    """Give class probabilities (members, n, classes); raise BadInput unless each row sums to one."""
+    if not isinstance(prediction, Probabilities):
+        raise BadInput(f"prediction is a {type(prediction).__name__}, expected Probabilities")
+    values = np.asarray(prediction.values, dtype=np.float32)
+    if values.ndim != 3 or values.shape[1] != n or 0 in (values.shape[0], values.shape[2]):
+        raise BadInput(f"probabilities have shape {values.shape}, expected (members, {n}, classes)")
+    if n == 0:
+        return values
+    if not np.isfinite(values).all() or float(values.min()) < 0:
+        raise BadInput("probabilities hold NaN, infinity or a negative number, expected values from 0 to 1")
+    sums = values.sum(axis=2)
+    worst = int(np.abs(sums - 1).max(axis=0).argmax())
+    if np.abs(sums[:, worst] - 1).max() > SUM_TOLERANCE:
+        raise BadInput(f"probabilities of row {worst} sum to {sums[:, worst].max():.6g}, expected 1")
+    return values
