@@ -41,7 +41,7 @@ def create_app(store: Store, settings: WebSettings, *, now: Clock = _utc_now) ->
     """Make the app over `store`; it holds nothing else that outlives a request, but counters."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    metrics, inbox = Metrics(store, settings, now=now), Inbox(store)
+    metrics, inbox = Metrics(store, settings, now=now), Inbox(store, patience=settings.patience_seconds)
     app.extensions[INBOX] = inbox
     app.register_blueprint(ml_backend(store, settings))
     app.register_blueprint(webhook(store, settings, inbox, metrics.webhooks, now=now))

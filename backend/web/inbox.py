@@ -24,7 +24,6 @@ from backend.store import Store
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 0.02
 CAPACITY = 5000
 """How many webhooks may wait; about half a minute of them at 200 a second."""
 BATCH = 500
@@ -48,8 +47,8 @@ class _Entry:
 class Inbox:
     """Takes writes in the order in which they came; safe to use from many threads."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, *, patience: float) -> None:
+        self._store, self._patience = store, patience
         self._lock = threading.Lock()
         self._waiting: list[_Entry] = []
         self._busy_since: float | None = None
@@ -69,7 +68,7 @@ class Inbox:
             since = time.monotonic() if self._busy_since is None else self._busy_since
         self._writer.submit(self._write_waiting)
         try:
-            entry.written.result(timeout=max(0.0, since + PATIENCE_SECONDS - time.monotonic()))
+            entry.written.result(timeout=max(0.0, since + self._patience - time.monotonic()))
         except TimeoutError:
             return False
         return True

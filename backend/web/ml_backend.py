@@ -34,13 +34,13 @@ def ml_backend(store: Store, settings: WebSettings) -> Blueprint:
     @pages.post("/setup")
     def setup() -> Response:
         require_operator(request, settings.password)
-        payloads.project_of_uid(payloads.parse(request.get_data()))
+        payloads.project_of_uid(payloads.parse(request))
         return jsonify(model_version=MODEL_VERSION)
 
     @pages.post("/predict")
     def predict() -> Response:
         require_operator(request, settings.password)
-        body = payloads.parse(request.get_data())
+        body = payloads.parse(request)
         project_id, tasks = payloads.project_of_uid(body), payloads.read_tasks(body)
         return jsonify(results=_stored(store, project_id, [task.get("id") for task in tasks]))
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+
 from backend.domain import Annotation, Json
 
 MAX_ID = 2**31 - 1
@@ -20,8 +23,11 @@ class Unreadable(ValueError):
     """A body that has another form than expected; one line that names the place."""
 
 
-def parse(body: bytes) -> Mapping[str, Any]:
-    """Read a JSON object; Unreadable when it is none."""
+def parse(request: Request) -> Mapping[str, Any]:
+    """Read a JSON object; Unreadable when it is none, RequestEntityTooLarge when over the limit."""
+    body, limit = request.get_data(), request.max_content_length
+    if request.content_length is None and limit is not None and len(body) >= limit:
+        raise RequestEntityTooLarge  # a body that does not say its length is cut at the limit
     try:
         found = json.loads(body, parse_constant=_no_constant)
     except RecursionError as error:

@@ -56,7 +56,7 @@ class _Receiver:
     def take(self, request: Request) -> tuple[str, bool]:
         """Take one webhook in; returns what became of it, and whether it is written down already."""
         try:
-            body = payloads.parse(request.get_data())
+            body = payloads.parse(request)
             action = body.get("action")
             if not isinstance(action, str):
                 raise Unreadable("action: expected a string")

@@ -4,9 +4,9 @@
 
 The real server under gunicorn, over a SQLite store of 20,000 tasks, in a process of its own. Beside it stands
 a round: two processes of matrix products, niced by 10 like the worker, that also record pages of 500 tasks in
-the same store. Webhooks are sent open-loop by another process: a delay counts from the moment at which one was
-due, and as by Label Studio each is given up after one second. The baseline is a receiver that works inside the
-request, as Label Studio's scikit-learn example does: TF-IDF and a logistic regression, here on 500 short texts.
+the same store. Webhooks are sent open-loop by another process: a delay counts from the moment at which one
+was due, and as by Label Studio each is given up after a second. The baseline is a receiver that works in the
+request, as Label Studio's scikit-learn example does: TF-IDF and a logistic regression, on 500 short texts.
 """
 
 from __future__ import annotations
