@@ -6,6 +6,7 @@ import http
 import http.client
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sqlite3
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from backend.demo.installation import default_cache, install, tail, wait
+from backend.demo.installation import default_cache, empty_database, install, tail, variables, wait
 from backend.domain import LabelStudioError, Progress, silent
 
 __all__ = ["HOST", "LabelStudioServer", "default_cache", "free_port", "install"]
@@ -81,6 +82,8 @@ class LabelStudioServer:
         raises: LabelStudioError when it dies or is not ready after `deadline` seconds, with its log's end
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._database.exists():
+            shutil.copyfile(empty_database(self._environment), self._database)
         command = [str(self._environment / "bin" / "label-studio"), "start", "--no-browser"]
         command += ["--internal-host", HOST, "--port", str(self.port)]
         with self.log.open("ab") as out:
@@ -129,6 +132,10 @@ class LabelStudioServer:
         """Whether the server's process is alive."""
         return self._child is not None and self._child.poll() is None
 
+    @property
+    def _database(self) -> Path:
+        return self.folder / "label_studio.sqlite3"
+
     def add_user(self, email: str) -> str:
         """Sign a colleague up into the same organization; gives their token."""
         import httpx
@@ -164,7 +171,7 @@ class LabelStudioServer:
 
     def _sql(self, statement: str, values: Sequence[object]) -> list[Any]:
         """Talk to the database past Label Studio: its schema is fixed by the release that we install."""
-        connection = sqlite3.connect(self.folder / "label_studio.sqlite3", timeout=30)
+        connection = sqlite3.connect(self._database, timeout=30)
         try:
             with connection:
                 return connection.execute(statement, values).fetchall()
@@ -175,19 +182,13 @@ class LabelStudioServer:
         return not self.running or _healthy(self.port)
 
     def _variables(self) -> dict[str, str]:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LABEL_STUDIO_", "DJANGO_"))}
-        return inherited | {
-            "LABEL_STUDIO_BASE_DATA_DIR": str(self.folder),
+        return variables(self.folder) | {
             "LABEL_STUDIO_USERNAME": self.email,
             "LABEL_STUDIO_PASSWORD": self.password,
             "LABEL_STUDIO_USER_TOKEN": self.token,
             "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
             "USE_DEFAULT_BANNED_SUBNETS": "false",  # webhooks to this machine
             "AZURE_MOUNT_FIX": "true",  # its name for SQLite's write-ahead log: no reader waits for a writer
-            "LATEST_VERSION_CHECK": "false",
-            "COLLECT_ANALYTICS": "false",
-            "SENTRY_DSN": "",
-            "FRONTEND_SENTRY_DSN": "",
             **self._options,
         }
 

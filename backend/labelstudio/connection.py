@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import time
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
 from backend.domain import ConfigError, LabelStudioError, Unauthorized, Unreachable
@@ -72,6 +73,12 @@ class Connection:
         if date is None:
             raise LabelStudioError(f"Label Studio at {self.url} sends no Date header")
         return parsedate_to_datetime(date)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close idle connections; the next request opens new ones."""
@@ -170,6 +177,7 @@ class Connection:
         client = httpx.Client(
             timeout=self.timeout, follow_redirects=False, limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE)
         )
+        weakref.finalize(self, client.close)
         return SyncClientWrapper(
             api_key=self._token, base_url=f"{self.url}/", timeout=self.timeout, httpx_client=client
         )
