@@ -56,7 +56,7 @@ def question(pool: Pool, candidates: Any, k: Any) -> tuple[Positions, int]:
     if array.size == 0:
         return np.empty(0, np.int64), 0
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise BadInput(f"candidates are {array.dtype} of shape {array.shape}, expected whole numbers of shape (m,)")
+        raise BadInput(f"candidates are {array.dtype} {array.shape}, expected whole numbers of shape (m,)")
     positions: Positions = array.astype(np.int64, copy=False)
     n = len(pool.labelled)
     outside = positions[(positions < 0) | (positions >= n)]
@@ -67,8 +67,9 @@ def question(pool: Pool, candidates: Any, k: Any) -> tuple[Positions, int]:
         raise BadInput(f"candidate {known[0]} is labelled, expected unlabelled rows only")
     seen = np.zeros(n, dtype=bool)
     seen[positions] = True
-    if int(seen.sum()) != len(positions):
-        raise BadInput(f"candidates hold {len(positions)} rows, {int(seen.sum())} distinct; expected each row once")
+    distinct = int(seen.sum())
+    if distinct != len(positions):
+        raise BadInput(f"candidates hold {len(positions)} rows, {distinct} distinct, expected each row once")
     return np.flatnonzero(seen), min(count, len(positions))
 
 

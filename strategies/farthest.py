@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -78,15 +79,15 @@ class Farthest:
         self.centers = centers[np.random.default_rng(0).permutation(m)]  # each part sees all kinds of center
         self.squares, self.center_squares = norms(points), norms(self.centers)
         largest = float(self.squares.max(initial=0)) + float(self.center_squares.max(initial=0))
-        # a float32 dot product of d numbers is off by at most about d·2⁻²⁴ times both lengths; it counts twice
+        # a float32 product of d numbers is off by at most about d·2⁻²⁴ times both lengths; it counts twice
         self.slack = 2.0 * (points.shape[1] + 8) * 2.0**-24 * largest
         edges = sorted({0, m // 8, m // 3, m})
-        self.parts = list(zip(edges[:-1], edges[1:], strict=True))  # of the centers, measured one after another
+        self.parts = list(pairwise(edges))  # of the centers, measured one after another
         self.stage = np.zeros(n, np.int8)  # parts seen; one more once all are seen in float64
         self.met = np.zeros(n, np.int32)  # picks seen
         self.taken = np.zeros(n, dtype=bool)
-        self.picks = np.empty((0, points.shape[1]), np.float32)
-        self.rest = np.full(n, np.inf)
+        self.picks: Floats = np.empty((0, points.shape[1]), np.float32)
+        self.rest: Doubles = np.full(n, np.inf)
         self.over = False  # all that is left ties at zero
         self._set_front(np.empty(0, np.int64))
 
@@ -213,7 +214,7 @@ class Farthest:
             squared = rough_squared(
                 self.points, self.squares, chosen, self.centers[start:stop], self.center_squares[start:stop]
             )
-            self._lower(group, squared + self.slack)
+            self._lower(group, squared.astype(np.float64) + self.slack)
         self.stage[rows] += 1
 
     def _lower_exactly(self, rows: Positions) -> None:

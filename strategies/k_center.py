@@ -66,10 +66,11 @@ def nearest_center(points: ArrayLike, centers: ArrayLike, *, nearest: ArrayLike 
     if len(covered):
         squares = norms(rows)
         squared = rough_squared(rows, squares, None, covered, norms(covered)).astype(np.float64)
-        close = np.flatnonzero(squared < 1e-2 * squares.max(initial=0))  # the root magnifies float32's rounding
+        close = np.flatnonzero(squared < 1e-2 * squares.max(initial=0))  # the root magnifies rounding
         squared[close] = exact_squared(rows, close, covered)
         far = np.minimum(far, squared)
-    return np.sqrt(far).astype(np.float32)
+    distance: Floats = np.sqrt(far).astype(np.float32)
+    return distance
 
 
 def _checked(points: ArrayLike, centers: ArrayLike) -> tuple[Floats, Floats]:

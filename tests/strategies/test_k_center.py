@@ -14,7 +14,10 @@ from strategies.types import BadInput
 
 def slow_k_center(points, centers, k, weights=None):
     """Measure everything against everything before each pick, by differences in float64."""
-    points, centers = np.asarray(points, np.float64), np.asarray(centers, np.float64).reshape(-1, points.shape[1])
+    points, centers = (
+        np.asarray(points, np.float64),
+        np.asarray(centers, np.float64).reshape(-1, points.shape[1]),
+    )
     weights = np.ones(len(points)) if weights is None else np.asarray(weights, np.float64)
     picks, distances = [], []
     for _ in range(k):
@@ -112,7 +115,9 @@ def test_known_distances_stand_for_earlier_centers(case, split):
     expected = greedy_k_center(points, centers, k, weights=weights)
     picks, _ = greedy_k_center(points, late, k, weights=weights, nearest=known)
     gaps = np.linalg.norm(points[:, None].astype(np.float64) - centers[None].astype(np.float64), axis=2)
-    np.testing.assert_allclose(nearest_center(points, late, nearest=known), gaps.min(axis=1), atol=2e-5, rtol=2e-6)
+    np.testing.assert_allclose(
+        nearest_center(points, late, nearest=known), gaps.min(axis=1), atol=2e-5, rtol=2e-6
+    )
     assert len(picks) == k
     if len(np.unique(expected[1].round(4))) == k:  # no ties: rounding of the known distances cannot matter
         np.testing.assert_array_equal(np.sort(picks), np.sort(expected[0]))

@@ -1,0 +1,135 @@
+"""Where to begin with no labels, or few: the typical row of each cluster."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from strategies import checks
+from strategies.k_center import greedy_k_center
+from strategies.registry import STRATEGIES, describe
+from strategies.types import Floats, Pool, Positions, Ranking
+from strategies.typicality import typicality
+
+SAMPLE = 10_000  # rows that clusters are formed of, and candidates that are looked at
+ROUNDS = 25
+
+
+@STRATEGIES("typicality")
+@dataclass(frozen=True)
+class Typicality:
+    """TypiClust: k-means over the pool, the most typical candidate of each cluster (Hacohen et al., 2022).
+
+    The cluster with the fewest labelled and ranked rows comes next, the largest first; within a cluster the
+    most typical row, then typical rows far from what is covered. Clusters are formed over the whole pool, or
+    a sample of 10,000, labelled or not: with the same rng seed they stay when a few rows get their label.
+    """
+
+    clusters: int = 20
+
+    def __post_init__(self) -> None:
+        checks.whole("clusters", self.clusters, 1)
+
+    def __call__(self, pool: Pool, candidates: Positions, k: int, rng: Generator) -> Ranking:
+        """Rank round-robin over the clusters."""
+        rows, count = checks.question(pool, candidates, k)
+        if count == 0:
+            return Ranking(rows[:0], np.empty(0, np.float32), ())
+        order = rng.permutation(len(pool.labelled))
+        seed = int(rng.integers(2**31))
+        sample = np.sort(order[:SAMPLE])
+        points = checks.embeddings(pool, sample)
+        centers, size = k_means(points, self.clusters, seed)
+        looked_at = _first(rows, order, max(SAMPLE, count))
+        vectors = checks.embeddings(pool, looked_at)
+        home = _nearest(vectors, centers)
+        labelled = _first(np.flatnonzero(pool.labelled), order, SAMPLE)
+        known = checks.embeddings(pool, labelled) if len(labelled) else points[:0]
+        known_home = _nearest(known, centers)
+        typical = typicality(vectors, points[:: max(len(points) // 2048, 1)])
+        queues = [
+            _within(np.flatnonzero(home == c), vectors, typical, known[known_home == c], count)
+            for c in range(len(centers))
+        ]
+        picks = _round_robin(queues, np.bincount(known_home, minlength=len(centers)), size, count)
+        looked = f"tasks in {len(points)} looked at"
+        reasons = tuple(f"typical of a group of {size[home[pick]]} {looked}" for pick in picks)
+        return Ranking(looked_at[picks], typical[picks], reasons)
+
+    def __str__(self) -> str:
+        return describe(self)
+
+
+def k_means(points: Floats, clusters: int, seed: int) -> tuple[Floats, Positions]:
+    """Cluster `points` (n, d) by Lloyd's rounds: centers (c, d) and their sizes (c,), empty ones left out.
+
+    c <= clusters. Starts from k-means++ seeds (Arthur & Vassilvitskii 2007), drawn by `seed`.
+    """
+    rng = np.random.default_rng(seed)
+    centers = points[[int(rng.integers(len(points)))]]
+    gap = _squared(points, centers)
+    while len(centers) < min(clusters, len(points)) and gap.max() > 1e-6:
+        drawn = int(rng.choice(len(points), p=gap / gap.sum()))
+        centers = np.concatenate([centers, points[drawn : drawn + 1]])
+        gap = np.minimum(gap, _squared(points, centers[-1:]))
+    home = _nearest(points, centers)
+    for _ in range(ROUNDS):
+        used, inverse = np.unique(home, return_inverse=True)
+        members = np.zeros((len(used), len(points)), np.float32)
+        members[inverse, np.arange(len(points))] = 1
+        centers = members @ points / members.sum(axis=1, keepdims=True)
+        moved = _nearest(points, centers)
+        if np.array_equal(moved, inverse):
+            break
+        home = moved
+    size = np.bincount(home, minlength=len(centers))
+    return centers[size > 0], size[size > 0]
+
+
+def _squared(points: Floats, center: Floats) -> NDArray[np.float64]:
+    gap: NDArray[np.float64] = np.square(points - center).sum(axis=1, dtype=np.float64)
+    return gap
+
+
+def _nearest(points: Floats, centers: Floats) -> Positions:
+    score: Floats = points @ centers.T - np.einsum("ij,ij->i", centers, centers) / 2
+    nearest: Positions = score.argmax(axis=1)
+    return nearest
+
+
+def _first(rows: Positions, order: Positions, limit: int) -> Positions:
+    """Give the `limit` of `rows` that come first in `order` (n,), ascending: stable when a few rows leave."""
+    if len(rows) <= limit:
+        return rows
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return np.sort(rows[np.argpartition(place[rows], limit)[:limit]])
+
+
+def _within(members: Positions, vectors: Floats, typical: Floats, known: Floats, k: int) -> Positions:
+    """Order a cluster's members: the most typical, then weighted k-center around it and what is labelled."""
+    count = min(k, len(members))
+    if count == 0:
+        return members
+    first = members[[int(typical[members].argmax())]]
+    others = members[members != first[0]]
+    covered = np.concatenate([known, vectors[first]])
+    picks, _ = greedy_k_center(vectors[others], covered, count - 1, weights=typical[others])
+    return np.concatenate([first, others[picks]])
+
+
+def _round_robin(queues: list[Positions], covered: Positions, size: Positions, k: int) -> Positions:
+    """Take from the cluster with the fewest covered rows, the larger first, until there are `k`."""
+    heap = [(int(covered[c]), -int(size[c]), c, 0) for c in range(len(queues)) if len(queues[c])]
+    heapq.heapify(heap)
+    picks: list[int] = []
+    while heap and len(picks) < k:
+        rank, negative, c, place = heapq.heappop(heap)
+        picks.append(int(queues[c][place]))
+        if place + 1 < len(queues[c]):
+            heapq.heappush(heap, (rank + 1, negative, c, place + 1))
+    return np.array(picks, dtype=np.int64)

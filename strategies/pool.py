@@ -1,0 +1,79 @@
+"""A pool of NumPy arrays: for library users, tests and simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from strategies import checks
+from strategies.seals import NearLabelled
+from strategies.types import BadInput, Floats, Mask, NeighborIndex, Positions, Prediction
+
+
+def no_model(_embeddings: Floats) -> Prediction:
+    """Stand for the model while there is none."""
+    raise BadInput("the pool has no model, expected model=... where a strategy needs predictions")
+
+
+@dataclass(frozen=True)
+class ArrayPool:
+    """Embeddings and labels in memory.
+
+    embeddings: (n, d), unit length
+    labelled:   (n,) bool
+    model:      maps embeddings (m, d) to a prediction
+    index:      nearest neighbours; a Faiss index is built on first use where None
+    """
+
+    embeddings: Floats
+    labelled: Mask
+    model: Callable[[Floats], Prediction] = no_model
+    index: NeighborIndex | None = None
+    _near: dict[int, NearLabelled] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _built: list[NeighborIndex] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        rows = np.asarray(self.embeddings)
+        labelled = np.asarray(self.labelled)
+        if rows.ndim != 2:
+            raise BadInput(f"embeddings has shape {rows.shape}, expected (n, d)")
+        if labelled.dtype != np.bool_ or labelled.shape != (len(rows),):
+            raise BadInput(f"labelled is {labelled.dtype} {labelled.shape}, expected bool ({len(rows)},)")
+        object.__setattr__(self, "embeddings", rows.astype(np.float32, copy=False))
+        object.__setattr__(self, "labelled", labelled)
+
+    @property
+    def candidates(self) -> Positions:
+        """Every unlabelled row, ascending."""
+        return np.flatnonzero(~self.labelled)
+
+    def predict(self, positions: Positions) -> Prediction:
+        """Ask the model about `positions` (m,) only."""
+        return self.model(self.embeddings[positions])
+
+    def near_labelled(self, neighbors: int) -> Mask:
+        """(n,): rows among the `neighbors` nearest of any labelled row."""
+        near = self._near.setdefault(neighbors, NearLabelled(neighbors))
+        return near.update(self.labelled, self.embeddings, self._neighbor_index())
+
+    def label(self, positions: ArrayLike, model: Callable[[Floats], Prediction] | None = None) -> Self:
+        """Give the pool in which `positions` are labelled too, and its new model; the index is shared."""
+        labelled = self.labelled.copy()
+        labelled[np.asarray(positions, dtype=np.int64)] = True
+        grown = replace(self, labelled=labelled, model=model or self.model)
+        grown._near.update(self._near)
+        grown._built.extend(self._built)
+        return grown
+
+    def _neighbor_index(self) -> NeighborIndex:
+        if self.index is not None:
+            return self.index
+        if not self._built:
+            from strategies.neighbors import FaissIndex  # Faiss is loaded only where neighbours are asked for
+
+            self._built.append(FaissIndex.build(checks.finite_rows("embeddings", self.embeddings), seed=0))
+        return self._built[0]
