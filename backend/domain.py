@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 
 Json: TypeAlias = Mapping[str, Any]
 
-WEBHOOK_SECRET_HEADER = "X-Nextlabel-Secret"
+WEBHOOK_SECRET_HEADER = "X-Nextlabel-Secret"  # noqa: S105 - the name of the header
 
 # --- errors ---------------------------------------------------------------------------------------
 
@@ -210,6 +210,11 @@ def silent(step: str, done: int, total: int | None) -> None:
 
 
 Clock: TypeAlias = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Tell the time, with its zone."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

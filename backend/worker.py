@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from backend.config import Config
-from backend.domain import LabelStudioError, LeaseLost, NextlabelError, NotFound, Progress
-from backend.encoders import Encoder, make_encoder
+from backend.domain import LabelStudioError, LeaseLost, NextlabelError, NotFound, Progress, utc_now
+from backend.encoders import Encoder
+from backend.encoders import make as make_encoder
 from backend.labelstudio import LabelStudio
 from backend.rounds import ProjectLoop
 from backend.store import Lease, Store
@@ -36,11 +36,6 @@ class Watched:
     loop: ProjectLoop
     failures: int = 0
     rest_until: float = 0.0
-
-
-def utc_now() -> datetime:
-    """Tell the time, with its zone."""
-    return datetime.now(UTC)
 
 
 class Worker:

@@ -1,5 +1,5 @@
 """`nextlabel`: where everything is put together."""
 
-from backend.cli.main import main
+from backend.cli.commands import main
 
 __all__ = ["main"]

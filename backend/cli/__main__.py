@@ -1,5 +1,5 @@
 """`python -m backend.cli` is `nextlabel`."""
 
-from backend.cli.main import main
+from backend.cli.commands import main
 
 main()

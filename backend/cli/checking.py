@@ -9,8 +9,7 @@ import click
 from backend.cli.output import as_json
 from backend.cli.setup import Setup
 from backend.config import find, sample
-from backend.domain import ConfigError, Finding, Level
-from backend.worker import utc_now
+from backend.domain import ConfigError, Finding, Level, utc_now
 
 MARKS = {Level.OK: "ok     ", Level.WARNING: "WARNING", Level.ERROR: "ERROR  "}
 
@@ -38,9 +37,7 @@ def check(setup: Setup, config: Path | None) -> None:
         setup.file = config
     resolved = setup.config
     file = find(setup.file, {})
-    click.echo(
-        f"{file or 'the defaults'}: fine. Label Studio at {resolved.label_studio.url}, store {setup.where}."
-    )
+    click.echo(f"{file or 'the defaults'}: fine; Label Studio at {resolved.label_studio.url}")
 
 
 @click.command()

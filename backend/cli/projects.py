@@ -10,8 +10,7 @@ from backend.cli.output import as_json, progress_bars
 from backend.cli.setup import Setup
 from backend.cli.status import status
 from backend.cli.waiting import first_round
-from backend.domain import LabelStudioError, NotFound
-from backend.worker import utc_now
+from backend.domain import LabelStudioError, NotFound, utc_now
 
 PROJECT = click.argument("project", type=click.IntRange(min=1))
 JSON = click.option("--json", "as_json_", is_flag=True, help="Write JSON, for scripts.")
@@ -108,7 +107,7 @@ def forget(setup: Setup, project: int, *, offline: bool) -> None:
 def backup(setup: Setup, file: Path) -> None:
     """Copy the store to FILE while everything runs.
 
-    FILE is an SQLite database: point store.url at it to go back. Embeddings are not in it; they are made anew.
+    FILE is an SQLite database: point store.url at it to go back. Embeddings are not in it, but made anew.
     """
     setup.store.backup(file)
     projects = len(setup.store.projects.all(disconnected=True))

@@ -90,7 +90,7 @@ class Child:
     def start(self) -> None:
         """Start the process in a group of its own: Ctrl-C reaches us alone, and we stop it in order."""
         self._started = time.monotonic()
-        self.process = subprocess.Popen(self.command, start_new_session=True)
+        self.process = subprocess.Popen(self.command, start_new_session=True)  # noqa: S603 - our own command line
         if self._niceness:
             os.setpriority(os.PRIO_PROCESS, self.process.pid, self._niceness)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
+from backend import encoders, models
 from backend.config import Catalogue, Config, load
 from backend.domain import ConfigError
 from backend.labelstudio import LabelStudio
 from backend.store import Store
+from strategies.registry import build
 
 
 class Setup:
@@ -55,23 +58,30 @@ class Setup:
         stream = logging.StreamHandler()
         stream.setFormatter(form)
         logging.basicConfig(level=self.config.logging.level.upper(), handlers=[stream], force=True)
-        # these log addresses with query strings, each request
-        for name in ("httpx", "httpcore", "urllib3"):
+        # these log each request with its query string, or each start
+        for name in ("httpx", "httpcore", "urllib3", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def catalogue() -> Catalogue:
-    """List what this installation can do; imports no heavy library."""
-    from backend import encoders, models
-    from strategies.registry import build
-
+    """List what this installation can do; loads no model."""
     return Catalogue(
         encoders=encoders.names(),
         proxies=models.names(),
         strategy=build,
-        encoder_options=encoders.check_options,
-        proxy_options=models.check_options,
+        encoder_options=_checked(encoders.make),
+        proxy_options=_checked(partial(models.make, classes=2)),
     )
+
+
+def _checked(make: Callable[[str, Mapping[str, Any]], object]) -> Callable[[str, Mapping[str, Any]], object]:
+    def check(name: str, options: Mapping[str, Any]) -> object:
+        try:
+            return make(name, options)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+
+    return check
 
 
 _LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"

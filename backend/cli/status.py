@@ -10,9 +10,8 @@ from rich.table import Table
 
 from backend.cli.output import ago, as_json, console
 from backend.cli.setup import Setup
-from backend.domain import RoundState
+from backend.domain import RoundState, utc_now
 from backend.store import Connection, Store
-from backend.worker import utc_now
 
 
 @click.command()
@@ -77,12 +76,10 @@ def describe(store: Store, known: Connection, now: datetime) -> dict[str, Any]:
 
 def _table(entry: dict[str, Any], now: datetime) -> Table:
     state = "" if entry["connected"] else "  [dim](disconnected)[/dim]"
-    table = Table(
-        title=f"Project {entry['project']}: {entry['title']}{state}", title_justify="left", width=100
-    )
-    table.add_column("", style="bold", no_wrap=True)
-    table.add_column("")
-    table.show_header = False
+    title = f"[bold]Project {entry['project']}: {entry['title']}[/bold]{state}"
+    table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column()
     for name, value in _lines(entry, now):
         table.add_row(name, value)
     return table
@@ -98,7 +95,8 @@ def _lines(entry: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
     lines.append(
         (
             "tasks",
-            f"{entry['tasks']:,}; {entry['labelled']:,} labelled by {entry['annotations']:,} annotations{skipped}",
+            f"{entry['tasks']:,}; {entry['labelled']:,} labelled by "
+            f"{entry['annotations']:,} annotations{skipped}",
         )
     )
     if entry["classes"]:
@@ -111,7 +109,7 @@ def _lines(entry: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
     lines.append(("queue", _queue(entry)))
     lines.append(("accuracy", _accuracy(entry["audit_accuracy"])))
     if entry["seals_why"]:
-        lines.append(("SEALS", f"{'on' if entry['seals'] else 'off'}: {entry['seals_why']}"))
+        lines.append(("SEALS", entry["seals_why"]))
     lines.append(("rounds", _rounds(entry, now)))
     lines.append(("hears by", _hearing(entry, now)))
     return lines

@@ -8,8 +8,7 @@ from typing import Any
 
 from backend.cli.output import progress_bars
 from backend.cli.setup import Setup
-from backend.domain import NextlabelError, RoundState
-from backend.worker import utc_now
+from backend.domain import NextlabelError, RoundState, utc_now
 
 ASKED = "asked for"
 

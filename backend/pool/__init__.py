@@ -18,6 +18,7 @@ from backend.labels import LabelKind
 from backend.models import Head
 from backend.pool.audit import audit_order
 from backend.pool.embeddings import EmbeddingFile
+from backend.pool.nearness import Nearness
 from backend.store import Answer, Store
 from strategies.types import Mask, Positions, Prediction
 
@@ -55,14 +56,15 @@ class TaskPool:
         self.unknown_labels: dict[int, tuple[str, ...]] = {}
         committed = store.tasks.encoded(project_id, encoder.fingerprint)
         self.embeddings = EmbeddingFile(self._folder / "rows.f16", encoder.dimension, committed=committed)
-        self._near: NearLabelledFile | None = None
+        self._near: Nearness | None = None
 
     # --- what strategies see ---------------------------------------------------------------------
 
     @property
     def labelled(self) -> Mask:
         """(n,): live rows with a target."""
-        return self.live & (self.target != NOBODY)
+        mask: Mask = self.live & (self.target != NOBODY)
+        return mask
 
     def predict(self, positions: Positions) -> Prediction:
         """Ask the proxy about these rows only."""
@@ -73,8 +75,8 @@ class TaskPool:
     def near_labelled(self, neighbors: int) -> Mask:
         """(n,): rows among the `neighbors` nearest of any labelled row; costs queries for new labels only."""
         if self._near is None or self._near.neighbors != neighbors:
-            self._near = NearLabelledFile(self._folder, neighbors)
-        return self._near.mask(self.embeddings, self.labelled)
+            self._near = Nearness(self._folder, self.embeddings, neighbors)
+        return self._near.mask(self.labelled)
 
     # --- what the round needs ----------------------------------------------------------------------
 
@@ -83,11 +85,13 @@ class TaskPool:
 
     def unanswered(self) -> Mask:
         """(n,): live rows that nobody has answered or skipped."""
-        return self.live & (self.answers == 0) & ~self.skipped
+        mask: Mask = self.live & (self.answers == 0) & ~self.skipped
+        return mask
 
     def in_progress(self, maximum_annotations: int) -> Mask:
         """(n,): live rows with some answers, but fewer than wanted."""
-        return self.live & (self.answers > 0) & (self.answers < maximum_annotations) & ~self.skipped
+        mask: Mask = self.live & (self.answers > 0) & (self.answers < maximum_annotations) & ~self.skipped
+        return mask
 
     def audit_order(self, seed: int) -> NDArray[np.float64]:
         """(n,): see `backend.pool.audit`."""
@@ -107,7 +111,7 @@ class TaskPool:
         return len(changed)
 
     def encode(self, progress: Progress = silent, pause: Callable[[], None] = lambda: None) -> int:
-        """Encode the rows that are not on disk yet, each once; returns how many. `pause` may raise to stop."""
+        """Encode the rows that are not on disk yet; returns how many. `pause` may raise to stop."""
         first, end = len(self.embeddings), len(self)
         for start in range(first, end, ENCODED_AT_ONCE):
             progress("encode", start, end)

@@ -1,4 +1,4 @@
-"""The audit slice: which tasks measure. A seeded hash decides, before anything is chosen, for new tasks too."""
+"""The audit slice: a seeded hash decides which tasks measure, before anything is chosen, new tasks too."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from strategies.types import Floats
 class EmbeddingFile:
     """Rows 0..n-1 of a pool, (n, dimension); fancy indexing gives float32.
 
-    Whoever appends commits the new length elsewhere *after* `append` returned; on opening, what lies beyond the
-    committed length is the rest of an interrupted write and is cut off.
+    Whoever appends commits the new length elsewhere *after* `append` returned; on opening, what lies beyond
+    the committed length is the rest of an interrupted write and is cut off.
     """
 
     def __init__(self, file: Path, dimension: int, *, committed: int) -> None:

@@ -31,9 +31,9 @@ def compose(
 ) -> list[Place]:
     """Fill `size` places: all of `first`, then `sources` interleaved by their shares, then `last`.
 
-    A row is placed once, by the first that names it. A source that runs out leaves its share to the others, so
-    the front is full while any row is left. Anywhere in the front, each source has had its share to within one
-    place: whoever labels only the beginning has still measured and explored.
+    A row is placed once, by the first that names it. A source that runs out leaves its share to the others,
+    so the front is full while any row is left. Anywhere in the front, each source has had its share to within
+    a place or so: whoever labels only the beginning has still measured and explored.
     """
     front: list[Place] = []
     seen: set[int] = set()

@@ -70,8 +70,8 @@ def _send(
         return [task for task in front if task.task_id not in missing.task_ids]
     if created != len(front):
         raise LabelStudioError(
-            f"project {project_id}: Label Studio took {created} of the {len(front)} predictions of {version}; "
-            "expected all: does the label config still have every label?"
+            f"project {project_id}: Label Studio took {created} of the {len(front)} predictions of "
+            f"{version}; expected all: does the label config still have every label?"
         )
     return list(front)
 

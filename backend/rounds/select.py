@@ -10,13 +10,13 @@ import numpy as np
 
 from backend.config import ProjectConfig
 from backend.domain import FrontTask, Origin
-from backend.models import Head, make_head
+from backend.models import Head
+from backend.models import make as make_head
 from backend.pool import TaskPool
 from backend.rounds.compose import Place, Source, compose
 from strategies.registry import build
 from strategies.seals import Seals
 from strategies.types import Positions
-
 
 BEGUN_AT_MOST = 5
 """How many fronts' worth of tasks may wait for further annotators."""

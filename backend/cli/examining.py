@@ -1,0 +1,91 @@
+"""What `doctor` looks at: Label Studio's side, and ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from backend.cli.setup import Setup
+from backend.domain import WEBHOOK_SECRET_HEADER, Finding, LabelConfigError, Level, NextlabelError
+from backend.encoders import make as make_encoder
+from backend.labels import LabelKind
+from backend.labels import read as read_label_config
+from backend.store import Connection
+
+SAMPLE = 200
+"""How many tasks tell whether the encoder suits the data."""
+
+
+def examine(
+    setup: Setup, project: int | None, *, now: Callable[[], datetime]
+) -> list[tuple[int | None, Finding]]:
+    """Run every check: those of the installation, then those of each project."""
+    store = setup.store
+    workers = store.leases.workers(now=now())
+    found: list[tuple[int | None, Finding]] = [(None, _worker(workers))]
+    known = [store.projects.get(project)] if project else store.projects.all()
+    if not known:
+        message = "no project is connected"
+        found.append((None, Finding("projects", Level.WARNING, message, "Run `nextlabel connect PROJECT`.")))
+    for connection in known:
+        found += [(connection.id, finding) for finding in _project(setup, connection, now)]
+    return found
+
+
+def _worker(workers: list[str]) -> Finding:
+    if workers:
+        return Finding("worker", Level.OK, f"{len(workers)} running")
+    return Finding("worker", Level.ERROR, "no worker runs: the queue does not follow", "Run `nextlabel up`.")
+
+
+def _project(setup: Setup, known: Connection, now: Callable[[], datetime]) -> Iterator[Finding]:
+    from backend.labelstudio.doctor import OurSide
+    from backend.labelstudio.doctor import examine as examine_label_studio
+
+    store, config = setup.store, setup.config.for_project(known.id)
+    if not known.connected:
+        remedy = f"Run `nextlabel connect {known.id}`."
+        yield Finding("connection", Level.ERROR, "the project is disconnected", remedy)
+        return
+    current = store.queue.current(known.id)
+    left = store.queue.left(known.id, current.version) if current else 0
+    size = len(store.queue.front(known.id, current.version)) if current else 0
+    kind = _label_kind(known, config.labels.control)
+    ours = OurSide(
+        queue_version=current.version if current else "",
+        front_left=left,
+        refill_below=int(config.queue.low * size),
+        webhook_url=f"{setup.config.web.public_url}/webhook" if known.webhook_digest else None,
+        webhook_header=WEBHOOK_SECRET_HEADER,
+        controls=() if isinstance(kind, LabelConfigError) else (kind.control,),
+        served=tuple(store.queue.served_ranks(known.id, current.version)) if current else (),
+    )
+    yield from examine_label_studio(setup.labelstudio, known.id, ours, now=now)
+    if not isinstance(kind, LabelConfigError):
+        yield _encoder(setup, known, kind)
+    if known.trouble:
+        yield Finding("worker", Level.ERROR, known.trouble, "See the worker's log.")
+
+
+def _label_kind(known: Connection, control: str | None) -> LabelKind | LabelConfigError:
+    try:
+        return read_label_config(known.label_config, primary=control)
+    except LabelConfigError as error:
+        return error
+
+
+def _encoder(setup: Setup, known: Connection, kind: LabelKind) -> Finding:
+    """Whether the encoder suits the data."""
+    section = setup.config.for_project(known.id).encoder
+    inputs = [kind.input(data) for data in setup.store.tasks.sample(known.id, SAMPLE)]
+    try:
+        complaint = make_encoder(section.name, section.options).misfit(inputs)
+    except NextlabelError as error:
+        return Finding("encoder", Level.ERROR, str(error), "Correct `encoder` in the configuration.")
+    if complaint:
+        remedy = (
+            "Set encoder.name to ngram, which suits any language, or encoder.options.model to a sentence "
+            "transformer for this language."
+        )
+        return Finding("encoder", Level.WARNING, complaint, remedy)
+    return Finding("encoder", Level.OK, f"{section.name} suits {len(inputs)} tasks looked at")
