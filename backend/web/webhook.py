@@ -14,7 +14,7 @@ from flask import Blueprint, Request, Response, jsonify, request
 from prometheus_client import Counter
 from werkzeug.exceptions import BadRequest, HTTPException, Unauthorized
 
-from backend.domain import Clock, NextlabelError
+from backend.domain import Clock, NextlabelError, NotFound
 from backend.store import Connection, Store
 from backend.store.database import chunks
 from backend.web import payloads
@@ -85,6 +85,8 @@ class _Receiver:
                 raise Unauthorized(f"{SECRET_HEADER}: not the secret of any connected project")
             raise BadRequest("project.id: expected the id of a connected project")
         project = self.store.projects.get(project_id)
+        if not project.connected:
+            raise NotFound(f"project {project_id} was disconnected; run: nextlabel connect {project_id}")
         if is_sender(request, project):
             return project
         if action == "START_TRAINING" and SECRET_HEADER not in request.headers:

@@ -23,6 +23,8 @@ def template(tmp_path_factory):
     for id_, secret in ((1, SECRET), (2, OTHER_SECRET), (3, None)):
         store.projects.connect(Project(id_, f"p{id_}", "<View/>", "", "", True, 1, 0, 0), {}, now=NOW)
         store.projects.set_webhook(id_, 7, secret)
+    store.projects.connect(Project(4, "p4", "<View/>", "", "", True, 1, 0, 0), {}, now=NOW)
+    store.projects.disconnect(4)
     tasks = [Task(id_, {"text": str(id_)}, NOW) for id_ in (11, 12)]
     store.tasks.record(1, tasks, asked_at=NOW - timedelta(hours=1), now=NOW)
     store.close()
@@ -142,6 +144,12 @@ def test_start_training_asks_for_a_round(client, store):
     assert store.projects.get(1).wanted == "asked for in Label Studio"
 
 
+def test_nobody_asks_for_a_round_of_a_disconnected_project(client, store):
+    body = {"action": "START_TRAINING", "project": {"id": 4}}
+    assert post(client, body, secret=None, auth=("anyone", "operator")).status_code == 404
+    assert store.projects.get(4).wanted is None
+
+
 def test_start_training_comes_from_the_page_with_the_ml_backends_credentials(client, store):
     answer = post(client, event("START_TRAINING"), secret=None, auth=("anyone", "operator"))
     assert answer.status_code == 200
@@ -165,6 +173,7 @@ def test_the_operators_password_is_no_secret_of_a_webhook(client, store):
         (1, OTHER_SECRET, 401),
         (3, SECRET, 401),
         (99, SECRET, 404),
+        (4, SECRET, 404),
         (None, None, 400),
         (None, "wrong", 401),
     ],

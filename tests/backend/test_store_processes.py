@@ -1,0 +1,288 @@
+"""The store among processes and faults: races, kills, migrations, backups, and forgetting."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from backend.domain import Annotation, FrontTask, Origin, Project, StoreError, Task
+from backend.store import Store
+from backend.store.schema import metadata
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PRELUDE = """
+import sys
+from datetime import UTC, datetime
+from backend.domain import Annotation, Project, Task
+from backend.store import Store
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+def answer(id_, task): return Annotation(id_, task, (), False, False, 1, 1.0, START, START)
+"""
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+@pytest.fixture
+def store(url):
+    store = Store.open(url)
+    connect(store, 1)
+    yield store
+    store.close()
+
+
+def connect(store, id_):
+    store.projects.connect(Project(id_, "p", "<View/>", "", "", True, 1, 0, 0), {"sampling": "x"}, now=START)
+
+
+def answer(id_, task):
+    return Annotation(id_, task, ({"value": id_},), False, False, 1, 1.0, START, START)
+
+
+def start(script, *arguments):
+    command = [sys.executable, "-c", PRELUDE + script, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return out
+
+
+def heard_ids(store, tasks):
+    return sorted(found.id for of_task in store.annotations.of_tasks(1, tasks).values() for found in of_task)
+
+
+# --- migrations -------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_schema(store):
+    with store.database.engine.connect() as db:
+        assert compare_metadata(MigrationContext.configure(db, opts={"compare_type": True}), metadata) == []
+
+
+def test_processes_that_open_a_new_store_at_once_all_find_it_complete(url):
+    script = "Store.open(sys.argv[1]).check(); print('fine')"
+    processes = [start(script, url) for _ in range(3)]
+    assert [finish(process) for process in processes] == ["fine\n"] * 3
+
+
+def test_threads_that_open_a_new_store_at_once_all_find_it_complete(url):
+    with ThreadPoolExecutor(4) as threads:
+        for opened in threads.map(lambda _: Store.open(url), range(4)):
+            opened.check()
+            opened.close()
+
+
+def test_a_store_of_a_newer_nextlabel_is_refused_in_one_line_and_left_alone(store, url):
+    with store.database.write() as db:
+        db.execute(sa.text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(StoreError, match="newer nextlabel") as caught:
+        Store.open(url)
+    assert "\n" not in str(caught.value)
+    assert store.projects.get(1).title == "p"
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("nonsense", "nonsense"),
+        ("oracle://somewhere", "oracle"),
+        ("sqlite:////proc/nowhere/store.db", "/proc/nowhere"),
+    ],
+)
+def test_a_store_that_cannot_be_is_one_clear_line(url, named):
+    with pytest.raises(StoreError, match=named) as caught:
+        Store.open(url)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_does_not_tell_the_password(tmp_path):
+    with pytest.raises(StoreError) as caught:
+        Store("nonsense+driver://somebody:s3cret@host/db")
+    assert "s3cret" not in str(caught.value)
+
+
+# --- many at once -----------------------------------------------------------------------------------
+
+
+def test_threads_that_write_at_once_lose_nothing_and_count_each_change_once(store):
+    before = store.projects.get(1).change
+    with ThreadPoolExecutor(8) as threads:
+        done = [
+            threads.submit(store.annotations.heard, 1, [answer(n, n % 7)], now=START) for n in range(1, 161)
+        ]
+        assert sum(each.result() for each in done) == 160
+    assert heard_ids(store, range(7)) == list(range(1, 161))
+    assert store.projects.get(1).change == before + 160
+
+
+def test_processes_that_write_at_once_lose_nothing_and_number_rows_without_gaps(store, url):
+    """Webhooks in one, pages of tasks in the other, on one SQLite file."""
+    hear = "s = Store(sys.argv[1])\nfor n in range(1, 101): s.annotations.heard(1, [answer(n, n)], now=START)"
+    read = """
+s, first = Store(sys.argv[1]), int(sys.argv[2])
+for n in range(first, first + 100, 5):
+    tasks = [Task(id_, {"text": str(id_)}, START) for id_ in range(n, n + 5)]
+    s.tasks.record(1, tasks, asked_at=START, now=START)
+"""
+    for process in [start(hear, url), start(read, url, 1), start(read, url, 1001)]:
+        finish(process)
+    assert heard_ids(store, range(1, 101)) == list(range(1, 101))
+    rows, _ = store.tasks.changed_rows(1, 0)
+    assert [row.row for row in rows] == list(range(200))
+    assert store.tasks.live_ids(1) == {*range(1, 101), *range(1001, 1101)}
+
+
+def test_of_processes_that_want_a_lease_exactly_one_gets_it(store, url):
+    script = "print(Store(sys.argv[1]).leases.take(1, 'w' + sys.argv[2], now=START, seconds=60) is not None)"
+    processes = [start(script, url, number) for number in range(3)]
+    assert sorted(finish(process).strip() for process in processes) == ["False", "False", "True"]
+
+
+# --- faults -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("writes", [3, 40])
+def test_a_process_killed_in_the_middle_of_writing_leaves_whole_transactions(store, url, tmp_path, writes):
+    """Each page is five tasks with an annotation each: all of it or nothing, and the store goes on."""
+    script = """
+s = Store(sys.argv[1])
+for n in range(0, 10**6, 5):
+    ids = range(n + 1, n + 6)
+    tasks = [Task(id_, {"text": str(id_)}, START, (answer(id_, id_),)) for id_ in ids]
+    s.tasks.record(1, tasks, asked_at=START, now=START)
+    print(n, flush=True)
+"""
+    process = start(script, url)
+    for _ in range(writes):
+        process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+    again = Store.open(url)
+    live = again.tasks.live_ids(1)
+    rows, level = again.tasks.changed_rows(1, 0)
+    assert len(live) >= 5 * writes
+    assert live == set(range(1, len(live) + 1))
+    assert len(live) % 5 == 0
+    assert (len(rows), level) == (len(live), len(live) // 5)
+    assert heard_ids(again, sorted(live)) == sorted(live)
+    again.tasks.record(1, [Task(10**7, {"text": "next"}, START)], asked_at=START, now=START)
+    assert again.tasks.changed_rows(1, level)[0][0].row == len(live), "no row number is lost or used twice"
+    again.close()
+    assert sqlite3.connect(tmp_path / "store.db").execute("pragma integrity_check").fetchall() == [("ok",)]
+
+
+def test_an_error_in_the_middle_of_a_transaction_undoes_all_of_it(store):
+    before = store.projects.get(1)
+    bad = Task(12, {"text": object()}, START)
+    with pytest.raises(TypeError):
+        store.tasks.record(1, [Task(11, {"text": "x"}, START), bad], asked_at=START, now=START)
+    assert store.projects.get(1) == before
+    assert store.tasks.live_ids(1) == set()
+
+
+def test_a_time_without_a_zone_is_refused(store):
+    with pytest.raises((StoreError, sa.exc.StatementError), match="time zone"):
+        store.projects.polled(1, cursor=None, now=START.replace(tzinfo=None))
+
+
+# --- backup -----------------------------------------------------------------------------------------
+
+
+def test_a_backup_made_while_others_write_is_one_consistent_store(store, tmp_path):
+    stop = threading.Event()
+
+    def write():
+        number = 0
+        while not stop.is_set():
+            number += 1
+            task = Task(number, {"text": "x" * 200}, START, (answer(number, number),))
+            store.tasks.record(1, [task], asked_at=START, now=START)
+
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write)
+        while store.tasks.count(1) < 20:
+            time.sleep(0.01)
+        store.backup(tmp_path / "backup.db")
+        stop.set()
+        writing.result()
+    copy = Store.open(f"sqlite:///{tmp_path}/backup.db")
+    live = copy.tasks.live_ids(1)
+    assert len(live) >= 20
+    assert live == set(range(1, len(live) + 1))
+    assert heard_ids(copy, sorted(live)) == sorted(live), "never a task without its annotation"
+    copy.close()
+
+
+def test_a_backup_overwrites_nothing(store, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(StoreError, match=r"mine\.txt: exists already"):
+        store.backup(tmp_path / "mine.txt")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_backup_into_a_folder_that_cannot_be_written_is_one_clear_line(store, tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    with pytest.raises(StoreError, match="backup file"):
+        store.backup(folder / "backup.db")
+
+
+def test_a_backup_into_no_folder_is_one_clear_line(store, tmp_path):
+    with pytest.raises(StoreError, match=r"backup file .*nowhere"):
+        store.backup(tmp_path / "nowhere" / "backup.db")
+
+
+# --- forgetting -------------------------------------------------------------------------------------
+
+
+def fill_every_table(store, project):
+    connect(store, project)
+    lease = store.leases.take(project, "worker", now=START, seconds=60)
+    ids = range(100 * project, 100 * project + 3)
+    tasks = [Task(id_, {"text": str(id_)}, START, (answer(id_, id_),)) for id_ in ids]
+    store.tasks.record(project, tasks, asked_at=START, now=START)
+    store.tasks.set_encoded(project, "minilm", 3)
+    front = [FrontTask(ids[0], 0, 0.0, Origin.CHOSEN, 0.5, "close call")]
+    store.queue.begin(lease, "1.1", front, number=1, attempt=1, now=START)
+    store.rounds.start(project, 1, 1, "first", now=START)
+
+
+def test_forgetting_a_project_erases_it_from_every_table_and_touches_no_other(store):
+    for project in (1, 2):
+        fill_every_table(store, project)
+    tables = [table for table in metadata.sorted_tables if table.name != "worker"]
+
+    def count(project):
+        with store.database.read() as db:
+            return {
+                table.name: db.scalar(
+                    sa.select(sa.func.count()).where(
+                        table.c["id" if table.name == "project" else "project_id"] == project
+                    )
+                )
+                for table in tables
+            }
+
+    other = count(2)
+    assert all(count(1).values()), "each table held something"
+    store.projects.forget(1)
+    assert not any(count(1).values())
+    assert count(2) == other
+    connect(store, 1)
+    assert store.tasks.changed_rows(1, 0) == ([], 0), "and it can begin anew"
