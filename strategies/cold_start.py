@@ -51,11 +51,12 @@ class Typicality:
         known = checks.embeddings(pool, labelled) if len(labelled) else points[:0]
         known_home = _nearest(known, centers)
         typical = typicality(vectors, points[:: max(len(points) // 2048, 1)])
-        queues = [
-            _within(np.flatnonzero(home == c), vectors, typical, known[known_home == c], count)
-            for c in range(len(centers))
-        ]
-        picks = _round_robin(queues, np.bincount(known_home, minlength=len(centers)), size, count)
+        turns = _round_robin(_count(home, size), _count(known_home, size), size, count)
+        picks = np.empty(count, np.int64)
+        for c in np.unique(turns):
+            turn = np.flatnonzero(turns == c)
+            near = known[known_home == c]
+            picks[turn] = _within(np.flatnonzero(home == c), vectors, typical, near, len(turn))
         looked = f"tasks in {len(points)} looked at"
         reasons = tuple(f"typical of a group of {size[home[pick]]} {looked}" for pick in picks)
         return Ranking(looked_at[picks], typical[picks], reasons)
@@ -111,25 +112,30 @@ def _first(rows: Positions, order: Positions, limit: int) -> Positions:
 
 
 def _within(members: Positions, vectors: Floats, typical: Floats, known: Floats, k: int) -> Positions:
-    """Order a cluster's members: the most typical, then weighted k-center around it and what is labelled."""
-    count = min(k, len(members))
-    if count == 0:
-        return members
+    """Take `k` of a cluster: the most typical, then weighted k-center around it and the labelled."""
     first = members[[int(typical[members].argmax())]]
+    if k == 1:
+        return first
     others = members[members != first[0]]
     covered = np.concatenate([known, vectors[first]])
-    picks, _ = greedy_k_center(vectors[others], covered, count - 1, weights=typical[others])
+    picks, _ = greedy_k_center(vectors[others], covered, k - 1, weights=typical[others])
     return np.concatenate([first, others[picks]])
 
 
-def _round_robin(queues: list[Positions], covered: Positions, size: Positions, k: int) -> Positions:
-    """Take from the cluster with the fewest covered rows, the larger first, until there are `k`."""
-    heap = [(int(covered[c]), -int(size[c]), c, 0) for c in range(len(queues)) if len(queues[c])]
+def _count(home: Positions, size: Positions) -> Positions:
+    return np.bincount(home, minlength=len(size))
+
+
+def _round_robin(members: Positions, covered: Positions, size: Positions, k: int) -> Positions:
+    """Say which cluster each pick comes from: the one with the fewest covered rows, the larger first."""
+    heap = [(int(covered[c]), -int(size[c]), c) for c in np.flatnonzero(members)]
     heapq.heapify(heap)
-    picks: list[int] = []
-    while heap and len(picks) < k:
-        rank, negative, c, place = heapq.heappop(heap)
-        picks.append(int(queues[c][place]))
-        if place + 1 < len(queues[c]):
-            heapq.heappush(heap, (rank + 1, negative, c, place + 1))
-    return np.array(picks, dtype=np.int64)
+    left = members.copy()
+    turns: list[int] = []
+    while len(turns) < k:
+        rank, negative, c = heapq.heappop(heap)
+        turns.append(int(c))
+        left[c] -= 1
+        if left[c]:
+            heapq.heappush(heap, (rank + 1, negative, c))
+    return np.array(turns, dtype=np.int64)

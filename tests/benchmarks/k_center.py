@@ -76,9 +76,12 @@ def main() -> None:
         plain, theirs = timed(lambda p=points, c=centers: running_maximum(p, c, args.picks), args.repeats)
         ours, (picks, _) = timed(lambda p=points, c=centers: greedy_k_center(p, c, args.picks), args.repeats)
         later, _ = timed(
-            lambda p=points, c=centers[half:], n=known: greedy_k_center(p, c, args.picks, nearest=n), args.repeats
+            lambda p=points, c=centers[half:], n=known: greedy_k_center(p, c, args.picks, nearest=n),
+            args.repeats,
         )
-        update, _ = timed(lambda p=points, c=centers[half:], n=known: nearest_center(p, c, nearest=n), args.repeats)
+        update, _ = timed(
+            lambda p=points, c=centers[half:], n=known: nearest_center(p, c, nearest=n), args.repeats
+        )
         print(f"{kind}: {args.rows} x {args.width}, {args.labelled} labelled, {args.picks} picks")
         print(f"  one pass (n x m product)         {base:7.3f} s   1.00")
         for name, seconds in (
