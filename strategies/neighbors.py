@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-import faiss
 import numpy as np
 
 from strategies import checks
@@ -30,6 +29,8 @@ class FaissIndex:
     (`IVF,SQ8`), whose coarse quantiser is an HNSW graph above a million rows. `build` chooses the kind.
     """
 
+    # Faiss is imported where it is used: listing the strategies imports this module, the index is for few
+
     def __init__(self, index: Any) -> None:
         self._index = index
 
@@ -43,6 +44,8 @@ class FaissIndex:
         progress: Callable[[int, int], None] = _ignore,
     ) -> Self:
         """Index `rows` (n, d), read in blocks; deterministic by `seed`. `progress` hears rows done, of n."""
+        import faiss
+
         if len(rows.shape) != 2:
             raise BadInput(f"rows have shape {rows.shape}, expected (n, d)")
         n, width = rows.shape
@@ -81,6 +84,8 @@ class FaissIndex:
 
     def save(self, path: Path) -> None:
         """Write the index to `path`, all or nothing."""
+        import faiss
+
         part = path.with_name(path.name + ".part")
         faiss.write_index(self._index, str(part))
         os.replace(part, path)
@@ -88,6 +93,8 @@ class FaissIndex:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote; raise BadInput where there is no index."""
+        import faiss
+
         try:
             return cls(faiss.read_index(str(path)))
         except RuntimeError as error:
@@ -95,6 +102,8 @@ class FaissIndex:
 
 
 def _trained(rows: Rows, seed: int) -> Any:
+    import faiss
+
     n, width = rows.shape
     lists = int(2 ** round(np.log2(4 * np.sqrt(n))))
     coarse = "_HNSW32" if n > HNSW_ROWS else ""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from strategies import checks
+from strategies.neighbors import FaissIndex
 from strategies.seals import NearLabelled
 from strategies.types import BadInput, Floats, Mask, NeighborIndex, Positions, Prediction
 
@@ -73,7 +74,5 @@ class ArrayPool:
         if self.index is not None:
             return self.index
         if not self._built:
-            from strategies.neighbors import FaissIndex  # Faiss is loaded only where neighbours are asked for
-
             self._built.append(FaissIndex.build(checks.finite_rows("embeddings", self.embeddings), seed=0))
         return self._built[0]

@@ -88,10 +88,12 @@ def test_everything_exported_is_there():
         _ = strategies.nothing
 
 
-@pytest.mark.parametrize("module", ["strategies.types", "strategies.registry", "strategies.k_center"])
-def test_types_need_numpy_alone(module):
-    """What the web process imports stays small."""
+@pytest.mark.parametrize(
+    "use", ["import strategies.types", "import strategies; strategies.build('seals(margin)')"]
+)
+def test_types_and_names_need_numpy_alone(use):
+    """What the web process imports stays small, even where the configuration's strategies are checked."""
     heavy = "{'faiss', 'sklearn', 'scipy', 'torch'}"
-    code = f"import sys, {module}; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
+    code = f"import sys; {use}; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
