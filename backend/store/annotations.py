@@ -219,6 +219,9 @@ def _is_news(known: Any, item: Annotation, *, asked_at: datetime | None = None) 
         return True
     if known.deleted:
         return asked_at is not None and known.seen_at < asked_at
+    if item.updated_at == known.updated_at:
+        # Label Studio takes the mark off one annotation when another gets it, and leaves its time alone
+        return asked_at is not None and bool(item.ground_truth != known.ground_truth)
     return bool(item.updated_at > known.updated_at)
 
 
@@ -228,7 +231,8 @@ def _known(db: sa.Connection, ids: Sequence[int]) -> dict[int, Any]:
 
 def _rows(db: sa.Connection, where: sa.ColumnElement[bool]) -> Sequence[Any]:
     c = annotation.c
-    return db.execute(sa.select(c.id, c.project_id, c.updated_at, c.seen_at, c.deleted).where(where)).all()
+    query = sa.select(c.id, c.project_id, c.ground_truth, c.updated_at, c.seen_at, c.deleted)
+    return db.execute(query.where(where)).all()
 
 
 def _note_webhook(db: sa.Connection, project_id: int, now: datetime) -> None:

@@ -284,18 +284,26 @@ def test_a_label_that_the_config_lost_is_named_and_not_learned(bench: Bench) -> 
 
 
 def test_ground_truth_wins(bench: Bench) -> None:
-    """One trusted answer outweighs two others."""
+    """One trusted answer outweighs two others, and the mark can move without the others' time moving."""
     bench.turn()
     task_id = bench.labelstudio.next()[0]
     for label in ("cat", "cat", "dog"):
         bench.labelstudio.label(task_id, label)
-    task = bench.labelstudio.tasks_[task_id]
-    trusted = replace(task.annotations[-1], ground_truth=True)
-    bench.labelstudio.tasks_[task_id] = replace(task, annotations=(*task.annotations[:-1], trusted))
-    bench.turn()
-    done = bench.store.rounds.latest(1, RoundState.DONE)
-    assert done is not None
-    assert done.figures["classes"] == {"cat": 0, "dog": 1}
+
+    def trust(place: int) -> dict[str, int]:
+        task = bench.labelstudio.tasks_[task_id]
+        marked = [replace(a, ground_truth=a is task.annotations[place]) for a in task.annotations]
+        marked[place] = replace(marked[place], updated_at=bench.labelstudio._tick())
+        bench.labelstudio.tasks_[task_id] = replace(
+            task, annotations=tuple(marked), updated_at=marked[place].updated_at
+        )
+        bench.turn()
+        done = bench.store.rounds.latest(1, RoundState.DONE)
+        assert done is not None
+        return dict(done.figures["classes"])
+
+    assert trust(2) == {"cat": 0, "dog": 1}
+    assert trust(0) == {"cat": 1, "dog": 0}
 
 
 @pytest.mark.parametrize("tasks", [0, 1])
