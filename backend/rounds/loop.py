@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from backend.encoders import Encoder
 from backend.labels import read as read_label_config
 from backend.labelstudio import LabelStudio
 from backend.pool import TaskPool
-from backend.rounds.measure import audit_accuracy
+from backend.rounds.measure import Accuracy, audit_accuracy
 from backend.rounds.publish import erase_one_retired, publish
 from backend.rounds.select import fit_proxy, front_tasks, new_head, select
 from backend.rounds.sync import Reading, sync
@@ -28,6 +29,19 @@ log = logging.getLogger(__name__)
 
 MANY_RETIRED = 5
 """So many retired versions in Label Studio slow it down: one is erased even while labels wait."""
+
+
+MEASURE_AGAIN = 1.1
+"""How many times as many labels make the same audit tasks worth judging again."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What the audit slice said, and from what."""
+
+    audited: int
+    labelled: int
+    accuracy: Accuracy | None
 
 
 class ProjectLoop:
@@ -57,6 +71,7 @@ class ProjectLoop:
         self._pause = pause
         self._pool: TaskPool | None = None
         self._served: str | None = None
+        self._measured: _Measured | None = None
         self._number = 0
         self._timings: list[StepTiming] = []
 
@@ -182,23 +197,25 @@ class ProjectLoop:
         return version, figures, pool.change
 
     def _measure(self, number: int) -> None:
-        """Measure after publishing: no annotator waits for it."""
+        """Measure after publishing: no annotator waits for it. Skipped while it could say little new."""
         pool = self._pool
         if pool is None or pool.head is None:
             return
         rows = np.flatnonzero(pool.labelled)
         audit = pool.audit_order(self._config.queue.seed)[rows] < self._config.queue.audit_share
-        accuracy = audit_accuracy(
-            lambda: new_head(pool, self._config),
-            pool.embeddings[rows],
-            pool.target[rows],
-            audit,
-            seed=self._config.queue.seed,
-        )
-        if accuracy is not None:
-            self._store.rounds.add_figures(
-                self._project_id, number, {"audit_accuracy": accuracy.as_figures()}
+        last = self._measured
+        if last is None or last.audited != audit.sum() or len(rows) > MEASURE_AGAIN * last.labelled:
+            accuracy = audit_accuracy(
+                lambda: new_head(pool, self._config),
+                pool.embeddings[rows],
+                pool.target[rows],
+                audit,
+                seed=self._config.queue.seed,
             )
+            last = self._measured = _Measured(int(audit.sum()), len(rows), accuracy)
+        if last.accuracy is not None:
+            figures = {"audit_accuracy": last.accuracy.as_figures()}
+            self._store.rounds.add_figures(self._project_id, number, figures)
 
     def _open_pool(self, known: Connection) -> TaskPool:
         if self._pool is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ class Accuracy:
 
 
 def audit_accuracy(
-    make_head: type[Head] | Any,
+    make_head: Callable[[], Head],
     embeddings: Floats,
     targets: NDArray[np.int64],
     audit: Mask,
@@ -55,7 +56,7 @@ def audit_accuracy(
         kept[fold] = False
         if len(np.unique(targets[kept])) < 2:
             return None
-        head: Head = make_head()
+        head = make_head()
         head.fit(embeddings[kept], targets[kept], seed=seed)
         predicted = head.predict(embeddings[fold]).mean.argmax(axis=1)
         right += int((predicted == targets[fold]).sum())

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from backend.config import ProjectConfig
@@ -370,6 +371,33 @@ def test_a_deleted_annotation_puts_its_task_back(bench: Bench) -> None:
     while not bench.labelstudio.tasks_[task_id].annotations:
         bench.labelstudio.label(bench.labelstudio.next()[0])
         bench.turn()
+
+
+def test_seals_admits_the_neighbours_of_labels_alone(bench: Bench) -> None:
+    """By name it is on for any pool; incremental and through restarts it admits what a full search would."""
+    strategy = "seals(uncertainty_k_center(margin), neighbors=3)"
+    bench.config = CONFIG.model_copy(
+        update={"selection": CONFIG.selection.model_copy(update={"strategy": strategy})}
+    )
+    bench.start()
+    bench.turn()
+    for turn in range(12):
+        bench.labelstudio.label(bench.labelstudio.next()[0])
+        if turn % 4 == 3:
+            bench.start()
+        bench.turn()
+    pool = bench.loop._pool
+    assert pool is not None
+    embeddings = pool.embeddings[np.arange(len(pool))]
+    expected = np.zeros(len(pool), bool)
+    for row in np.flatnonzero(pool.labelled):
+        likeness = embeddings @ embeddings[row]
+        likeness[row] = -np.inf
+        expected[np.argsort(-likeness)[:3]] = True
+    assert pool.near_labelled(3).tolist() == expected.tolist()
+    done = bench.store.rounds.latest(1, RoundState.DONE)
+    assert done is not None
+    assert done.figures["seals"] is True
 
 
 def test_due_names_its_reason(bench: Bench) -> None:
