@@ -18,4 +18,4 @@ class WebSettings:
     password: str | None = field(default=None, repr=False)
     max_body_bytes: int = 50 * 1024 * 1024
     version: str = "unknown"
-    patience_seconds: float = 0.02
+    patience_seconds: float = 0.01

@@ -7,6 +7,7 @@ a round: two processes of matrix products, niced by 10 like the worker, that als
 the same store. Webhooks are sent open-loop by another process: a delay counts from the moment at which one
 was due, and as by Label Studio each is given up after a second. The baseline is a receiver that works in the
 request, as Label Studio's scikit-learn example does: TF-IDF and a logistic regression, on 500 short texts.
+The floor is a receiver that does nothing at all: what is left of its delays is the machine's, and its load's.
 """
 
 from __future__ import annotations
@@ -56,6 +57,20 @@ def serve_nextlabel(url: str, port: int) -> None:
     from backend.web.serving import serve
 
     serve(lambda: create_app(Store(url), WebSettings()), host="127.0.0.1", port=port, threads=THREADS)
+
+
+def serve_floor(url: str, port: int) -> None:
+    from flask import Flask, jsonify
+
+    from backend.web.serving import serve
+
+    def make_app() -> Flask:
+        app = Flask(__name__)
+        app.add_url_rule("/health", endpoint="health", view_func=lambda: jsonify(status="UP"))
+        app.add_url_rule("/webhook", "webhook", lambda: jsonify(status="nothing"), methods=["POST"])
+        return app
+
+    serve(make_app, host="127.0.0.1", port=port, threads=THREADS)
 
 
 def serve_baseline(url: str, port: int) -> None:
@@ -300,18 +315,23 @@ def main() -> int:
         if role == "send":
             send(int(number), given.seconds, given.rate, given.keep_alive)
         else:
-            roles = {"nextlabel": serve_nextlabel, "baseline": serve_baseline, "round": work_like_a_round}
+            servers = {"nextlabel": serve_nextlabel, "baseline": serve_baseline, "floor": serve_floor}
+            roles = {**servers, "round": work_like_a_round}
             roles[role](url, int(number))
         return 0
     print(
         f"{given.rate} webhooks a second for {given.seconds:g} s, a round running on {os.cpu_count()} cores"
     )
+    print(f"load before the start: {os.getloadavg()[0]:.1f} (what else runs here counts against all)")
     worst, lost = 0.0, 0
     for keep_alive, name in ((False, "a new connection each"), (True, "connections kept alive")):
         delays, found = measure("nextlabel", given.port, given.seconds, given.rate, keep_alive=keep_alive)
         missing = delays.sent - len(found)
         report(f"nextlabel, {name}", delays, missing)
         worst, lost = max(worst, delays.at(0.99)), lost + missing
+    delays, _ = measure("floor", given.port, given.seconds, given.rate, keep_alive=False)
+    report("floor: does nothing", delays, None)
+    print(f"nextlabel p99 / floor p99: {worst / delays.at(0.99):.1f}")
     if not given.skip_baseline:
         delays, _ = measure("baseline", given.port, given.seconds, given.rate, keep_alive=False)
         report("baseline: fits in the request", delays, None)
