@@ -23,7 +23,6 @@ from backend.web.inbox import Heard, Inbox
 from backend.web.payloads import Unreadable
 from backend.web.settings import WebSettings
 
-_BODILESS = frozenset({"TASKS_CREATED", "PROJECT_UPDATED"})
 _HEARD = frozenset({"ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED"})
 
 
@@ -117,9 +116,24 @@ class _Receiver:
         if action == "START_TRAINING":
             wish = partial(self.store.projects.want_round, project_id, "asked for in Label Studio")
             return "wanted", self.inbox.put(wish, at=self.now())
-        if action in _BODILESS:
+        if action == "TASKS_CREATED":
             return "noted", self.wake(project_id)
+        if action == "PROJECT_UPDATED":
+            return "noted", self.wake(project_id) if self.is_news(project_id, body) else self.seen(project_id)
         return "ignored", True
+
+    def is_news(self, project_id: int, body: Mapping[str, Any]) -> bool:
+        """Whether an updated project matters to us: each of our own switches sends such an event too."""
+        known, project = self.store.projects.get(project_id), body.get("project")
+        if not isinstance(project, Mapping):
+            return True
+        told = project.get("label_config"), project.get("maximum_annotations")
+        return told != (known.label_config, known.maximum_annotations)
+
+    def seen(self, project_id: int) -> bool:
+        """Note that webhooks come through."""
+        at = self.now()
+        return self.inbox.put(partial(self.store.projects.webhook_seen, project_id, now=at), at=at)
 
     def in_pieces(self, write: Callable[..., object], project_id: int, ids: list[int]) -> bool:
         """Write many ids a few at a time: others get their turn between."""

@@ -120,6 +120,23 @@ def test_what_only_a_poll_can_tell_wakes_the_worker(client, store, action):
     assert store.projects.get(2).woken_at is None
 
 
+def test_our_own_switch_of_the_queue_costs_no_poll(client, store):
+    """It comes back as PROJECT_UPDATED after each round; a changed label config still wakes the worker."""
+    known = store.projects.get(1)
+    project = {
+        "id": 1,
+        "label_config": known.label_config,
+        "maximum_annotations": known.maximum_annotations,
+        "model_version": "nextlabel-abcd-7.1",
+    }
+    assert post(client, event("PROJECT_UPDATED", project=project)).status_code == 200
+    seen = store.projects.get(1)
+    assert (seen.woken_at, seen.webhook_seen_at) == (None, NOW)
+    project["label_config"] += " "
+    assert post(client, event("PROJECT_UPDATED", project=project)).status_code == 200
+    assert store.projects.get(1).woken_at == NOW
+
+
 @pytest.mark.parametrize(
     "action", ["ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED", "TASKS_DELETED"]
 )
