@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -35,17 +36,22 @@ class LinearHead:
     from out-of-fold logits of at most 2,000 training rows (skipped while fewer than 10 rows belong to a
     class of two or more); the same folds choose the strength once there are 100 such rows.
 
-    classes:  targets lie in [0, classes)
-    strength: scikit-learn's C; None chooses it by out-of-fold log-loss from `STRENGTHS`
+    classes:   targets lie in [0, classes)
+    strength:  scikit-learn's C; None chooses it by out-of-fold log-loss from `STRENGTHS`
+    calibrate: whether a temperature is sought; without, and with a strength given, a fit is a single pass
     """
 
-    def __init__(self, classes: int, *, strength: float | None = None) -> None:
+    def __init__(self, classes: int, *, strength: float | None = None, calibrate: bool = True) -> None:
         if classes < 1:
             raise BadInput(f"classes is {classes}; expected at least 1")
-        if strength is not None and (not isinstance(strength, int | float) or not strength > 0):
+        if strength is not None and (not isinstance(strength, int | float) or not 0 < strength < math.inf):
             raise ConfigError(f"head 'linear': strength is {strength!r}; expected a number above 0, or null")
+        if not isinstance(calibrate, bool):
+            raise ConfigError(f"head 'linear': calibrate is {calibrate!r}; expected true or false")
         self.classes = classes
         self.strength = strength
+        self.calibrate = calibrate
+        self._chosen = math.nan
         self._seen: Positions = np.empty(0, dtype=np.int64)
         self._fitted: Logistic | None = None
         self._temperature = 1.0
@@ -54,6 +60,11 @@ class LinearHead:
     def temperature(self) -> float:
         """What the logits are divided by: above 1, the bare regression was too sure of itself."""
         return self._temperature
+
+    @property
+    def chosen_strength(self) -> float:
+        """The strength of the last fit; NaN before it."""
+        return self._chosen
 
     def can_fit(self, targets: Positions) -> bool:
         """Whether `targets` (n,) name two classes or more."""
@@ -74,6 +85,7 @@ class LinearHead:
             problem = LogisticProblem(rows)
             strength, temperature = self._tuned(problem, rows, indices, np.random.default_rng(seed))
             self._fitted = problem.fit(indices, len(seen), strength=strength)
+        self._chosen = strength
         self._temperature = temperature
         self._seen = seen.astype(np.int64)
 
@@ -104,7 +116,9 @@ class LinearHead:
                 weights=self._fitted.weights,
                 bias=self._fitted.bias,
                 temperature=np.float64(self._temperature),
-                strength=np.float64(np.nan if self.strength is None else self.strength),
+                strength=np.float64(self._chosen),
+                chosen=np.bool_(self.strength is None),
+                calibrate=np.bool_(self.calibrate),
             )
         unfinished.replace(folder / FILE)
 
@@ -113,9 +127,11 @@ class LinearHead:
         """Read what `save` wrote; EncoderError where it is not there or not whole. Needs NumPy alone."""
         path = folder / FILE
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 strength = float(kept["strength"])
-                head = cls(int(kept["classes"]), strength=None if np.isnan(strength) else strength)
+                wanted = None if kept["chosen"] else strength
+                head = cls(int(kept["classes"]), strength=wanted, calibrate=bool(kept["calibrate"]))
+                head._chosen = strength
                 head._seen = kept["seen"]
                 head._fitted = Logistic(weights=kept["weights"], bias=kept["bias"])
                 head._temperature = float(kept["temperature"])
@@ -135,16 +151,16 @@ class LinearHead:
         folds = stratified_folds(indices, _FOLDS, rng)
         held = np.flatnonzero(folds >= 0)
         fixed = STRENGTHS[-1] if self.strength is None else self.strength
-        if len(held) < _FEWEST_TO_CALIBRATE:
-            return fixed, 1.0
         choose = self.strength is None and len(held) >= _FEWEST_TO_CHOOSE
+        if len(held) < _FEWEST_TO_CALIBRATE or not (choose or self.calibrate):
+            return fixed, 1.0
         tried = []
         for strength in STRENGTHS if choose else (fixed,):
             logits = held_out_logits(problem, rows, indices, classes, folds=folds, strength=strength)[held]
             temperature = best_temperature(logits, indices[held])
             tried.append((mean_loss(logits, indices[held], temperature), strength, temperature))
         _, strength, temperature = min(tried)
-        return strength, temperature
+        return strength, temperature if self.calibrate else 1.0
 
     def _check(self, embeddings: Floats, targets: Positions) -> None:
         if embeddings.ndim != 2 or targets.shape != (len(embeddings),):
