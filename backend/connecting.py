@@ -13,6 +13,7 @@ from backend.domain import (
     WEBHOOK_SECRET_HEADER,
     Clock,
     LabelStudioError,
+    LeaseLost,
     NotFound,
     Progress,
     silent,
@@ -23,7 +24,9 @@ from backend.store import Store
 
 SAMPLING = "Uncertainty sampling"
 ML_BACKEND_TITLE = "nextlabel"
-ANNOUNCED_WITHIN_TENTHS = 30
+ANNOUNCEMENTS = 4
+ANNOUNCED_WITHIN_TENTHS = 15
+GIVEN_UP_WITHIN_TENTHS = 900
 RESTORED = ("sampling", "show_collab_predictions")
 
 
@@ -57,49 +60,100 @@ def connect(
     """
     project = labelstudio.project(project_id)
     read_label_config(project.label_config, primary=control)
-    again = any(known.id == project_id for known in store.projects.all())
-    previous = {name: getattr(project, name) for name in (*RESTORED, "model_version")}
+    known = [each for each in store.projects.all(disconnected=True) if each.id == project_id]
+    again = any(each.connected for each in known)
+    # what an unfinished disconnect could not restore is still to be restored
+    previous = known[0].previous if known else {}
+    previous = previous or {name: getattr(project, name) for name in (*RESTORED, "model_version")}
     store.projects.connect(project, previous, now=now())
     if with_ml_backend:
         _link_ml_backend(store, labelstudio, project_id, public_url, ml_backend_password or "")
     refused = _register_webhook(store, labelstudio, project_id, public_url) if with_webhook else "not wanted"
-    # Label Studio announces this change by the webhook, if it can
-    labelstudio.update_project(project_id, sampling=SAMPLING, show_collab_predictions=True)
-    if not refused and not _heard(store, project_id, wait):
+    settings = {"sampling": SAMPLING, "show_collab_predictions": True}
+    labelstudio.update_project(project_id, **settings)
+    if not refused and not _announced(store, labelstudio, project_id, settings, wait):
         refused = (
             f"nothing arrived from Label Studio at {public_url}/webhook; is `nextlabel up` running there?"
         )
     return Outcome(project.title, again, not refused, refused, with_ml_backend)
 
 
-def disconnect(
-    store: Store, labelstudio: LabelStudio, project_id: int, *, now: Clock, progress: Progress = silent
-) -> list[str]:
-    """Restore every setting that `connect` changed, and erase our predictions; returns what could not be."""
+def take_away(
+    store: Store,
+    project_id: int,
+    *,
+    now: Clock,
+    progress: Progress = silent,
+    wait: Callable[[float], None] = time.sleep,
+) -> None:
+    """Mark a project as disconnected, and wait until no worker can switch anything in it any more.
+
+    raises: LeaseLost when a worker does not let go; repeat it then
+    """
     known = store.projects.get(project_id)
-    failures: list[str] = []
     store.projects.disconnect(project_id)
-    steps: list[Callable[[], None]] = [lambda: _restore(labelstudio, project_id, known.previous)]
-    if (webhook := known.webhook_id) is not None:
-        steps.append(lambda: labelstudio.delete_webhook(webhook))
-    if (ml_backend := known.ml_backend_id) is not None:
-        steps.append(lambda: labelstudio.disconnect_ml_backend(ml_backend))
-    for step in steps:
-        try:
-            step()
-        except NotFound:
-            continue
-        except LabelStudioError as error:
-            failures.append(str(error))
+    if not known.connected:
+        return
+    for tenths in range(GIVEN_UP_WITHIN_TENTHS):
+        lease = store.leases.take(project_id, "disconnect", now=now(), seconds=1)
+        if lease is not None:
+            store.leases.release(lease, now=now())
+            return
+        progress("wait for the worker", tenths // 10, None)
+        wait(0.1)
+    holder = store.leases.holder(project_id, now=now())
+    raise LeaseLost(
+        f"project {project_id} is still being worked on by {holder}; stop it, and disconnect again"
+    )
+
+
+def disconnect(
+    store: Store,
+    labelstudio: LabelStudio,
+    project_id: int,
+    *,
+    now: Clock,
+    progress: Progress = silent,
+    wait: Callable[[float], None] = time.sleep,
+) -> list[str]:
+    """Restore every setting that `connect` changed, and erase our predictions; returns what could not be.
+
+    Safe to repeat: what could not be restored is tried again, and what was is left alone.
+    """
+    take_away(store, project_id, now=now, progress=progress, wait=wait)
+    failures = _give_back(store, labelstudio, project_id)
     versions = [version for version in store.queue.versions(project_id) if version.erased_at is None]
     for done, version in enumerate(versions):
         progress("erase predictions", done, len(versions))
         try:
-            labelstudio.delete_version(project_id, version.version)
+            with suppress(NotFound):  # the project is gone, and its predictions with it
+                labelstudio.delete_version(project_id, version.version)
         except LabelStudioError as error:
             failures.append(str(error))
             break
         store.queue.withdraw(project_id, version.version, now=now())
+    return failures
+
+
+def _give_back(store: Store, labelstudio: LabelStudio, project_id: int) -> list[str]:
+    """Undo what `connect` did, all that can be undone; what could not is tried again the next time."""
+    known = store.projects.get(project_id)
+    steps: list[Callable[[], None]] = []
+    if known.previous:
+        steps.append(lambda: _restore(labelstudio, project_id, known.previous))
+    if (webhook := known.webhook_id) is not None:
+        steps.append(lambda: labelstudio.delete_webhook(webhook))
+    if (ml_backend := known.ml_backend_id) is not None:
+        steps.append(lambda: labelstudio.disconnect_ml_backend(ml_backend))
+    failures = []
+    for step in steps:
+        try:
+            with suppress(NotFound):
+                step()
+        except LabelStudioError as error:
+            failures.append(str(error))
+    if not failures:
+        store.projects.restored(project_id)
     return failures
 
 
@@ -146,9 +200,18 @@ def _link_ml_backend(
     store.projects.set_ml_backend(project_id, backend.id)
 
 
-def _heard(store: Store, project_id: int, wait: Callable[[float], None]) -> bool:
-    for _ in range(ANNOUNCED_WITHIN_TENTHS):
-        if store.projects.get(project_id).webhook_seen_at is not None:
-            return True
-        wait(0.1)
+def _announced(
+    store: Store,
+    labelstudio: LabelStudio,
+    project_id: int,
+    settings: Mapping[str, Any],
+    wait: Callable[[float], None],
+) -> bool:
+    """Whether a change of the project comes back by the webhook; a web process may be just starting."""
+    for _ in range(ANNOUNCEMENTS):
+        for _ in range(ANNOUNCED_WITHIN_TENTHS):
+            if store.projects.get(project_id).webhook_seen_at is not None:
+                return True
+            wait(0.1)
+        labelstudio.update_project(project_id, **settings)
     return False

@@ -85,7 +85,10 @@ class Worker:
 
     def tick(self) -> None:
         """Look at every project once."""
-        for known in self._store.projects.all():
+        connected = self._store.projects.all()
+        for project_id in self._watched.keys() - {known.id for known in connected}:
+            self._let_go(project_id)
+        for known in connected:
             if self._stopping.is_set():
                 return
             if self._only in (None, known.id) and (watched := self._watch(known.id)) is not None:
@@ -115,7 +118,7 @@ class Worker:
             return
         except LeaseLost as error:
             log.warning("%s", error)
-            self._watched.pop(project_id, None)
+            self._let_go(project_id)
         except Exception as error:
             watched.failures += 1
             rest = min(2.0**watched.failures, LONGEST_BACKOFF_SECONDS)
@@ -163,7 +166,7 @@ class Worker:
             if self._stopping.is_set():
                 raise Stopped("stopped by request")
             if project_id in self._lost:
-                raise LeaseLost(f"project {project_id} was taken over by another worker")
+                raise LeaseLost(f"project {project_id} was disconnected, or another worker took it over")
 
         return ProjectLoop(
             self._store,
@@ -198,12 +201,22 @@ class Worker:
     def _beat(self) -> None:
         now = utc_now()
         self._store.leases.beat(self._holder, now=now)
+        connected = {known.id for known in self._store.projects.all()}
         for project_id, watched in list(self._watched.items()):
+            if project_id not in connected:
+                self._lost.add(project_id)
+                continue
             try:
                 self._store.leases.renew(watched.lease, now=now, seconds=self._config.rounds.lease_seconds)
             except LeaseLost as error:
                 log.warning("%s", error)
                 self._lost.add(project_id)
+
+    def _let_go(self, project_id: int) -> None:
+        watched = self._watched.pop(project_id, None)
+        self._lost.discard(project_id)
+        if watched is not None:
+            self._store.leases.release(watched.lease, now=utc_now())
 
     def _leave(self) -> None:
         for watched in self._watched.values():

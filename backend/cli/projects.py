@@ -85,13 +85,14 @@ def disconnect(setup: Setup, project: int) -> None:
 def forget(setup: Setup, project: int, *, offline: bool) -> None:
     """Erase all that is kept of PROJECT; disconnects it first."""
     from backend.connecting import disconnect as give_back
+    from backend.connecting import take_away
     from backend.pool import erase
 
-    known = setup.store.projects.get(project)
-    if known.connected and not offline:
-        with progress_bars() as progress:
-            failures = give_back(setup.store, setup.labelstudio, project, now=utc_now, progress=progress)
-        if failures:
+    setup.store.projects.get(project)
+    with progress_bars() as progress:
+        if offline:
+            take_away(setup.store, project, now=utc_now, progress=progress)
+        elif failures := give_back(setup.store, setup.labelstudio, project, now=utc_now, progress=progress):
             raise LabelStudioError(
                 f"project {project}: nothing was erased, for Label Studio could not be restored: "
                 f"{'; '.join(failures)}; with --offline it is left alone"

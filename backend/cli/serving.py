@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import FrameType
 
@@ -16,18 +17,24 @@ from backend.domain import ConfigError
 
 WORKER_NICENESS = 10
 RESTART_SECONDS = (1, 2, 5, 15, 30)
+PARENT_SECONDS = 0.5
 STEADY_SECONDS = 120
 """A process that lived so long did not fail at its start."""
 
 
+CHILD_OF = click.option("--child-of", type=int, hidden=True, help="End when this process is gone.")
+
+
 @click.command()
+@CHILD_OF
 @click.pass_obj
-def serve(setup: Setup) -> None:
+def serve(setup: Setup, child_of: int | None) -> None:
     """Run the web process: webhooks and the ML-backend protocol."""
     from backend.web import WebSettings, create_app
     from backend.web.serving import serve as run
 
     setup.start_logging()
+    end_with(child_of)
     config, password = setup.config, setup.password
     exposed = config.web.host not in ("127.0.0.1", "::1", "localhost")
     if exposed and password is None:
@@ -45,12 +52,14 @@ def serve(setup: Setup) -> None:
 
 
 @click.command()
+@CHILD_OF
 @click.pass_obj
-def work(setup: Setup) -> None:
+def work(setup: Setup, child_of: int | None) -> None:
     """Run a worker: rounds for all connected projects."""
     from backend.worker import Worker
 
     setup.start_logging()
+    end_with(child_of)
     worker = Worker(setup.store, setup.labelstudio, setup.config)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -65,15 +74,34 @@ def work(setup: Setup) -> None:
 @click.pass_obj
 def up(setup: Setup) -> None:
     """Run the web process and a worker together: the embedded default."""
+    from backend.web.serving import listen
+
     setup.start_logging()
-    setup.labelstudio.whoami()
-    setup.store.close()
     web = setup.config.web
+    listen(web.host, web.port).close()
+    setup.labelstudio.whoami()
+    setup.store.check()
+    setup.store.close()
     click.echo(f"nextlabel: listening on http://{web.host}:{web.port}; Ctrl-C stops", err=True)
     command = [sys.executable, "-m", "backend.cli"]
     if setup.file is not None:
         command += ["--config", str(setup.file)]
-    Together([Child([*command, "serve"]), Child([*command, "work"], niceness=WORKER_NICENESS)]).run()
+    bound = f"--child-of={os.getpid()}"
+    Together(
+        [Child([*command, "serve", bound]), Child([*command, "work", bound], niceness=WORKER_NICENESS)]
+    ).run()
+
+
+def end_with(parent: int | None) -> None:
+    """Ask this process to end once `parent` is gone, killed perhaps: nobody else would."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent is not None:
+        threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 class Child:
@@ -81,6 +109,7 @@ class Child:
 
     def __init__(self, command: list[str], *, niceness: int = 0) -> None:
         self.command = command
+        self.name = command[-2]
         self._niceness = niceness
         self._failures = 0
         self._started = 0.0
@@ -104,11 +133,11 @@ class Child:
         if code is None:
             return
         if code == ConfigError.exit_code:
-            raise ConfigError(f"{self.command[-1]}: stopped, see above")
+            raise ConfigError(f"{self.name}: stopped, see above")
         lived = time.monotonic() - self._started
         self._failures = 0 if lived > STEADY_SECONDS else self._failures + 1
         rest = RESTART_SECONDS[min(self._failures, len(RESTART_SECONDS) - 1)]
-        click.echo(f"nextlabel: {self.command[-1]} ended with {code}; starts again in {rest} s", err=True)
+        click.echo(f"nextlabel: {self.name} ended with {code}; starts again in {rest} s", err=True)
         self._start_at, self.process = time.monotonic() + rest, None
 
     def stop(self) -> None:

@@ -82,7 +82,8 @@ def failure(response: httpx.Response, asked: str, secrets: Sequence[str]) -> Lab
         blocked = "network address" in said
         return AddressBlocked(said) if blocked else Unauthorized(f"{said}; the token's user may not do this")
     if status == HTTPStatus.NOT_FOUND:
-        return NotFound(said) if speaks_json else NoSuchApi(f"{said}; is this Label Studio's address?")
+        known = speaks_json and "detail" in response.json()
+        return NotFound(said) if known else NoSuchApi(f"{said}; is this Label Studio's address?")
     return Unreachable(said) if status in GATEWAY else LabelStudioError(said)
 
 

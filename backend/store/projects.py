@@ -71,8 +71,12 @@ class Projects:
             return _load(db, found.id)
 
     def disconnect(self, project_id: int) -> None:
-        """Stop working on a project; what is known of it stays."""
-        self._set(project_id, connected=False, webhook_id=None, webhook_digest=None, ml_backend_id=None)
+        """Stop working on a project, and believe its webhook no more; what is known of it stays."""
+        self._set(project_id, connected=False, webhook_digest=None)
+
+    def restored(self, project_id: int) -> None:
+        """Label Studio is as it was before the project was connected: nothing of ours is left there."""
+        self._set(project_id, previous={}, webhook_id=None, ml_backend_id=None)
 
     def get(self, project_id: int) -> Connection:
         """Look a project up; NotFound when it was never connected."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from nextlabel_process import Nextlabel
 
 from backend.demo.annotator import Annotator
 from backend.demo.owner import Owner
 from backend.demo.server import LabelStudioServer
+from backend.labelstudio import LabelStudio
 
 LABEL_CONFIG = """<View>
   <Text name="text" value="$text"/>
@@ -72,3 +74,41 @@ def project(owner: Owner) -> Iterator[MakeProject]:
     yield make
     for project_id in made:
         owner.delete_project(project_id)
+
+
+# --- nextlabel itself ---
+
+
+@pytest.fixture(scope="session")
+def client(label_studio: LabelStudioServer) -> Iterator[LabelStudio]:
+    """Label Studio as a test sees it."""
+    connected = LabelStudio(label_studio.url, label_studio.token)
+    yield connected
+    connected.close()
+
+
+@pytest.fixture(scope="session")
+def colleagues(label_studio: LabelStudioServer) -> Iterator[list[Annotator]]:
+    """Three people who label."""
+    tokens = [label_studio.add_user(f"annotator{i}@nextlabel.io") for i in range(3)]
+    playing = [Annotator(label_studio.url, token) for token in tokens]
+    yield playing
+    for each in playing:
+        each.close()
+
+
+@pytest.fixture
+def nextlabel(tmp_path: Path, label_studio: LabelStudioServer) -> Iterator[Nextlabel]:
+    """An installation for one test, nothing of it running yet."""
+    installed = Nextlabel(tmp_path, label_studio)
+    yield installed
+    installed.close()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, label_studio: LabelStudioServer) -> Iterator[Nextlabel]:
+    """`nextlabel up`, for all tests of a module."""
+    installed = Nextlabel(tmp_path_factory.mktemp("nextlabel"), label_studio)
+    installed.up()
+    yield installed
+    installed.close()
