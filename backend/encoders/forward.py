@@ -44,7 +44,7 @@ class Forward:
     @property
     def dimension(self) -> int:
         """The length of one embedding."""
-        return int(self.model.encode([""], show_progress_bar=False).shape[1])
+        return int(self.embed([""]).shape[1])
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """(n, d) for `texts`, in order, unit length; a repeated text is embedded once."""

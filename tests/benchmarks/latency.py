@@ -117,10 +117,10 @@ def delays(store: Store, project: int, saved: dict[int, datetime]) -> list[float
         query = sa.select(annotation.c.id, annotation.c.change).where(annotation.c.project_id == project)
         changes = {row.id: row.change for row in db.execute(query)}
     rounds = store.rounds.recent(project, RoundState.DONE, limit=10_000)
-    switched = {v.round: v.switched_at for v in store.queue.versions(project) if v.switched_at}
     found = []
     for id_, moment in saved.items():
-        later = [switched[r.number] for r in rounds if r.number in switched and r.change >= changes[id_]]
+        # a round is finished a few milliseconds after its switch
+        later = [r.finished_at for r in rounds if r.finished_at and (r.change or 0) >= changes[id_]]
         if later:
             found.append(max(0.0, (min(later) - moment).total_seconds()))
     return found
