@@ -16,6 +16,8 @@ from backend.domain import (
     LeaseLost,
     NotFound,
     Progress,
+    Unauthorized,
+    Unreachable,
     silent,
 )
 from backend.labels import read as read_label_config
@@ -162,6 +164,8 @@ def _restore(labelstudio: LabelStudio, project_id: int, previous: Mapping[str, A
     # a version that has no prediction any more is refused, and then nothing is the closest to it
     try:
         labelstudio.update_project(project_id, model_version=previous["model_version"])
+    except (Unreachable, Unauthorized):
+        raise
     except LabelStudioError:
         labelstudio.update_project(project_id, model_version="")
 

@@ -28,14 +28,16 @@ def console() -> Console:
 
 @contextmanager
 def progress_bars(*, shown: bool = True) -> Iterator[Progress]:
-    """Show one bar per step, on standard error; a step without a total only turns."""
+    """Show one bar per step, on standard error if that is a terminal; a step without a total only turns."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bars:
+    terminal = Console(stderr=True)
+    hidden = not (shown and terminal.is_terminal)
+    with Bars(*columns, console=terminal, disable=hidden, transient=True) as bars:
         steps: dict[str, TaskID] = {}
 
         def report(step: str, done: int, total: int | None) -> None:

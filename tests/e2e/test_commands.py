@@ -38,7 +38,7 @@ def settings(client: LabelStudio, project_id: int) -> dict[str, Any]:
 def complaint(done: Any, code: int) -> str:
     """The one line that a failed command leaves on standard error."""
     assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
-    [line] = done.stderr.strip().splitlines()
+    [line] = done.stderr.splitlines()
     assert line.startswith("nextlabel: ")
     assert "Traceback" not in done.stdout
     return line

@@ -1,0 +1,214 @@
+"""The command line without a Label Studio: help, configuration, and errors as one line with an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from backend.cli.commands import group
+from backend.config import table
+from backend.domain import (
+    ConfigError,
+    EncoderError,
+    LabelConfigError,
+    LabelStudioError,
+    LeaseLost,
+    NextlabelError,
+    NotFound,
+    StoreError,
+    Unauthorized,
+    Unreachable,
+)
+
+README = Path(__file__).parents[2] / "README.md"
+COMMANDS = sorted(group.commands)
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in an empty folder and an environment with nothing of ours but what is given."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: str, **variables: str) -> Result:
+        monkeypatch.setattr("backend.cli.commands.environment", lambda: variables)
+        return CliRunner().invoke(group, list(arguments))
+
+    return invoke
+
+
+def complaint(result: Result, code: int) -> str:
+    """The one line on standard error."""
+    assert result.exit_code == code, result.output
+    [line] = result.stderr.splitlines()
+    assert line.startswith("nextlabel: ")
+    return line
+
+
+# --- help ---
+
+
+def test_help_mentions_every_command_and_each_command_says_what_it_does(run: Run) -> None:
+    said = run("--help").stdout
+    for name in COMMANDS:
+        assert f"\n  {name} " in said
+        own = run(name, "--help")
+        assert own.exit_code == 0
+        assert len(own.stdout.splitlines()) >= 5
+        assert group.commands[name].help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_readme_names_every_command(name: str) -> None:
+    assert f"`{name}`" in README.read_text() or f"`{name} FILE`" in README.read_text()
+
+
+def test_the_readme_names_no_command_that_does_not_exist() -> None:
+    section = README.read_text().split("| command | does |")[1].split("\n\n")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = {word.split()[0] for cell in cells for word in cell.replace("`", "").split(",")}
+    assert named <= {*COMMANDS, "demo"}
+    assert named >= set(COMMANDS)
+
+
+def test_the_readmes_configuration_table_is_the_generated_one() -> None:
+    """Run `backend.config.table` again and paste it, when this fails."""
+    section = README.read_text().split("<!-- configuration:")[1].split("<!-- end of configuration -->")[0]
+    assert section.split("-->", 1)[1].strip() == table()
+
+
+def test_what_scripts_read_is_offered_as_json() -> None:
+    for name in ("connect", "status", "doctor"):
+        options = {flag for parameter in group.commands[name].params for flag in parameter.opts}
+        assert "--json" in options
+
+
+# --- init and check ---
+
+
+def test_init_writes_a_sample_that_check_finds_fine(run: Run, tmp_path: Path) -> None:
+    assert run("init").exit_code == 0
+    assert "uncertainty_k_center(margin)" in (tmp_path / "nextlabel.yaml").read_text()
+    checked = run("check", "nextlabel.yaml")
+    assert checked.exit_code == 0
+    assert "nextlabel.yaml: fine" in checked.stdout
+
+
+def test_init_overwrites_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "nextlabel.yaml").write_text("queue: {size: 50}\n")
+    assert "exists already" in complaint(run("init"), 2)
+    assert (tmp_path / "nextlabel.yaml").read_text() == "queue: {size: 50}\n"
+    assert "expected a place to write to" in complaint(run("init", "no/such/folder.yaml"), 2)
+
+
+def test_check_tells_every_error_at_once_with_its_path_and_the_nearest_name(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(
+        "queue: {siz: 50, low: 7}\n"
+        "encoder: {name: ngramm}\n"
+        "selection: {strategy: seals(uncertainty_k_center(margn))}\n"
+        "projects: {12: {rounds: {new_labels: 0}}}\n"
+    )
+    result = run("check", "wrong.yaml", NEXTLABEL_QUEU_SIZE="5")
+    assert result.exit_code == 2
+    told = result.stderr.splitlines()
+    assert len(told) == 6
+    for path, hint in (
+        ("queue.siz", '"size"'),
+        ("queue.low", "0.05"),
+        ("encoder.name", '"ngram"'),
+        ("selection.strategy", "margin"),
+        ("projects.12.rounds.new_labels", "1"),
+        ("NEXTLABEL_QUEU_SIZE", "NEXTLABEL_QUEUE_SIZE"),
+    ):
+        assert any(path in line and hint in line for line in told), (path, told)
+
+
+def test_check_takes_the_defaults_where_there_is_no_file(run: Run) -> None:
+    assert "the defaults: fine" in run("check").stdout
+    assert "http://elsewhere:1" in run("check", LABEL_STUDIO_URL="http://elsewhere:1").stdout
+    assert "No such file" in complaint(run("check", "missing.yaml"), 2)
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NextlabelError, 1),
+        (ConfigError, 2),
+        (LabelStudioError, 3),
+        (Unreachable, 3),
+        (Unauthorized, 3),
+        (NotFound, 3),
+        (LabelConfigError, 4),
+        (StoreError, 5),
+        (LeaseLost, 6),
+        (EncoderError, 7),
+    ],
+)
+def test_each_known_error_is_one_line_and_an_exit_code_of_its_own(
+    run: Run, error: type[NextlabelError], code: int
+) -> None:
+    @click.command(name="breaks")
+    def breaks() -> None:
+        raise error("the thing is 7; expected 8")
+
+    group.add_command(breaks)
+    try:
+        assert complaint(run("breaks"), code) == "nextlabel: the thing is 7; expected 8"
+    finally:
+        del group.commands["breaks"]
+
+
+def test_a_missing_token_says_where_to_find_one(run: Run) -> None:
+    for command in (("connect", "1"), ("work",), ("round", "1")):
+        line = complaint(run(*command), 3 if command[0] == "round" else 2)
+        assert "LABEL_STUDIO_API_KEY" in line or "connect" in line
+
+
+def test_what_needs_no_label_studio_works_without_a_token(run: Run, tmp_path: Path) -> None:
+    assert "No project is connected" in run("status").stdout
+    assert run("status", "--json").stdout.strip().startswith("{")
+    assert run("backup", "copy.db").exit_code == 0
+    assert (tmp_path / "copy.db").stat().st_size > 0
+    assert "exists already" in complaint(run("backup", "copy.db"), 5)
+
+
+def test_a_project_that_was_never_connected_is_not_found(run: Run) -> None:
+    for command in ("status", "disconnect", "forget", "round", "doctor"):
+        extra = ["--yes"] if command == "forget" else []
+        result = run(command, "12", *extra, LABEL_STUDIO_API_KEY="f" * 40)
+        assert "nextlabel connect 12" in complaint(result, 3)
+
+
+@pytest.mark.parametrize("project", ["0", "-3", "twelve", ""])
+def test_a_project_is_a_positive_number(run: Run, project: str) -> None:
+    result = run("status", "--", project)
+    assert result.exit_code == 2
+    assert "PROJECT" in result.stderr
+
+
+def test_a_store_that_cannot_be_opened_takes_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert "expected a folder" in complaint(run("status", NEXTLABEL_HOME=str(tmp_path / "file")), 5)
+    (tmp_path / "broken.db").write_bytes(b"this is no database" * 100)
+    url = f"sqlite:///{tmp_path}/broken.db"
+    assert "not a database" in complaint(run("status", NEXTLABEL_STORE_URL=url), 5)
+
+
+def test_serving_other_machines_without_a_password_is_refused(run: Run) -> None:
+    assert "NEXTLABEL_PASSWORD" in complaint(run("serve", NEXTLABEL_WEB_HOST="0.0.0.0"), 2)
+
+
+def test_two_projects_with_the_same_mistake_are_both_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "nextlabel.yaml").write_text("projects: {1: {queue: {size: 1}}, 2: {queue: {size: 1}}}\n")
+    result = run("check")
+    first, second = result.stderr.splitlines()
+    assert "projects.1.queue.size" in first
+    assert "projects.2.queue.size" in second
