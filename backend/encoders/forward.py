@@ -48,14 +48,14 @@ class Forward:
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """(n, d) for `texts`, in order, unit length; a repeated text is embedded once."""
-        distinct = dict.fromkeys(texts)
-        places = dict(zip(distinct, range(len(distinct)), strict=True))
-        unique = list(distinct)
+        places: dict[str, int] = {}
+        rows = [places.setdefault(_encodable(text), len(places)) for text in texts]
+        unique = list(places)
         slices = [
             self._slice(unique[start : start + _TEXTS_PER_SLICE])
             for start in range(0, len(unique), _TEXTS_PER_SLICE)
         ]
-        embeddings: Floats = np.concatenate(slices)[[places[text] for text in texts]]
+        embeddings: Floats = np.concatenate(slices)[rows]
         return embeddings
 
     def _slice(self, texts: list[str]) -> Floats:
@@ -234,6 +234,11 @@ def _padded(rows: list[list[int]], fill: int, *, left: bool) -> NDArray[np.int64
     return padded
 
 
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which no tokenizer takes, by question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _head(text: str, characters: int) -> str:
     """The first `characters` of `text` (all, for 0), without the word that the cut would split."""
     if not characters or len(text) <= characters:
@@ -244,7 +249,7 @@ def _head(text: str, characters: int) -> str:
 
 
 def _unit(embeddings: Floats) -> Floats:
-    """Scale every row to unit length; a row of zeros stays."""
+    """Scale every row to unit length; zeros stay."""
     exact = embeddings.astype(np.float32, copy=False)
     norms = np.linalg.norm(exact, axis=1, keepdims=True)
     scaled: Floats = exact / np.where(norms > 0, norms, 1)

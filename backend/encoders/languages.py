@@ -11,24 +11,7 @@ from strategies.types import BadInput
 _FEWEST_LETTERS = 20
 _FEWEST_WORDS = 100
 _ENGLISH = frozenset(
-    (
-        "the",
-        "of",
-        "and",
-        "to",
-        "is",
-        "you",
-        "that",
-        "it",
-        "was",
-        "for",
-        "are",
-        "with",
-        "they",
-        "at",
-        "be",
-        "this",
-    )
+    {"the", "of", "and", "to", "is", "you", "that", "it", "was", "for", "are", "with", "they"}
 )
 
 

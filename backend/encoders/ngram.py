@@ -16,7 +16,7 @@ from strategies.types import Floats
 _Hashes = NDArray[np.uint64]
 
 _REVISION = 1  # part of the fingerprint: raise it whenever the embeddings change
-_LENGTHS = (2, 3, 4, 5)
+_LONGEST = 4
 _SIGNS_PER_FEATURE = 4
 _CHARACTERS_PER_BLOCK = 250_000
 _SPACE = ord(" ")
@@ -27,7 +27,7 @@ _SPACE = ord(" ")
 class NgramEncoder:
     """Embed a text by the character n-grams and words in it, whatever its language.
 
-    Every n-gram of 2 to 5 characters within a word (its edges count as characters) and every word is a
+    Every n-gram of 2 to 4 characters within a word (its edges count as characters) and every word is a
     feature; a feature adds (1 + log count) to four of the dimensions, with signs, all drawn by its hash: a
     sparse random projection (Li, Hastie & Church 2006) of hashed features (Weinberger et al. 2009), so
     nothing is fitted or stored. Texts are compared after NFKC and case folding.
@@ -114,13 +114,13 @@ def _features(texts: list[str], seed: int) -> tuple[NDArray[np.int64], _Hashes]:
     codes = _mixed(characters + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15))
     word_of = np.cumsum(space)
     rows, hashes = [], []
-    rolling = codes
-    for length in range(2, max(_LENGTHS) + 1):
+    rolling = _mixed(codes)  # else the pair ab would be the pair ba
+    for length in range(2, min(_LONGEST, len(codes)) + 1):
         rolling = _mixed(rolling[:-1] + codes[length - 1 :])
         last = length - 1
         # A space may open or close an n-gram, never stand inside it: then at most one word is touched.
         inside = word_of[last - 1 : len(codes) - 1] - word_of[: len(codes) - last]
-        whole = (inside == 0) & ~(space[:-last] & space[last:])
+        whole = (inside == 0) & ~(space[:-last] & space[last:] & (length == 2))
         rows.append(row_of[:-last][whole])
         hashes.append(rolling[whole])
     rows_of_words, hashes_of_words = _words(codes, space, row_of)

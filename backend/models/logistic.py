@@ -55,7 +55,7 @@ class LogisticProblem:
         """Minimise `strength` x (the summed cross-entropy) + half the squared weights; the bias is free.
 
         targets:   (m,) in [0, classes), for `rows` (m,) or for all rows
-        strength:  scikit-learn's C (half of it for two classes, where that has one vector of weights, not two)
+        strength:  scikit-learn's C (half of it for two classes, where that has one weight vector, not two)
         tolerance: stop when no entry of the scaled gradient of the mean loss exceeds it
         """
         from scipy.optimize import minimize
