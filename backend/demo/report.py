@@ -1,0 +1,230 @@
+"""The report: both learning curves as one self-contained page, and what they come to in a sentence."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.demo.curves import Needed, Point
+
+OURS, THEIRS, MIDDLE = "#2F6FED", "#E8833A", "#8A8F98"
+NEUTRAL = "rgba(138, 143, 152, 0.25)"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was played and measured.
+
+    orders:    curves of random orders drawn afterwards, all over the same numbers of labels
+    needed:    what those need for nextlabel's last accuracy
+    continued: what the order that was played needs, carried on at random in several ways
+    """
+
+    question: str
+    labels: int
+    tasks: int
+    held_out: int
+    classes: Sequence[str]
+    nextlabel: Sequence[Point]
+    random: Sequence[Point]
+    orders: Sequence[Sequence[Point]]
+    needed: Needed
+    continued: Needed
+    delays: Sequence[float]
+    outside_front: int
+    seconds: float
+
+    @property
+    def sentence(self) -> str:
+        """How many labels random order needs for what nextlabel reached."""
+        return (
+            f"Random order needs {_labels(self.needed.median, self.needed.limit)} labels for what nextlabel "
+            f"reached with {self.labels}."
+        )
+
+    @property
+    def footing(self) -> str:
+        """How that number was found."""
+        goal, played = f"{self.needed.goal:.1%}", self.random[-1].labels if self.random else self.labels
+        return (
+            f"That is {goal} of {self.held_out:,} held-out tasks, which neither project holds, by the same "
+            f"proxy. What lies beyond the {played} labels played in random order was drawn afterwards from "
+            f"the same tasks, whose true labels are known: the median of {len(self.needed.each)} random "
+            f"orders, which need {_range(self.needed)}. The order that was played, carried on in "
+            f"{len(self.continued.each)} ways, needs {_range(self.continued)}. The first touch counts."
+        )
+
+
+def write(report: Report, file: Path) -> None:
+    """Write the page; it needs nothing but itself."""
+    plot: str = figure(report).to_html(
+        full_html=False, include_plotlyjs=True, config={"displaylogo": False, "responsive": True}
+    )
+    file.write_text(_page(report, plot), encoding="utf-8")
+
+
+def figure(report: Report) -> Any:
+    """Draw accuracy and macro-F1 by labels, with a mark where random order catches up."""
+    from plotly.subplots import make_subplots
+
+    drawn = make_subplots(
+        rows=1,
+        cols=2,
+        column_widths=[0.64, 0.36],
+        horizontal_spacing=0.09,
+        subplot_titles=("Accuracy on held-out tasks", "Macro-F1"),
+    )
+    for column, measure in ((1, "accuracy"), (2, "macro_f1")):
+        for trace in _traces(report, measure, shown=column == 1):
+            drawn.add_trace(trace, row=1, col=column)
+    _mark(drawn, report)
+    drawn.update_xaxes(title_text="labels", rangemode="tozero", gridcolor=NEUTRAL, zeroline=False)
+    drawn.update_yaxes(tickformat=".0%", gridcolor=NEUTRAL, zeroline=False)
+    drawn.update_layout(
+        height=520,
+        margin={"l": 56, "r": 24, "t": 84, "b": 56},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, -apple-system, Segoe UI, sans-serif", "size": 14, "color": MIDDLE},
+        legend={"orientation": "h", "y": 1.2, "x": 0, "yanchor": "top"},
+        hovermode="x unified",
+        hoverlabel={"bgcolor": "#ffffff", "font": {"color": "#20242b"}},
+    )
+    return drawn
+
+
+def _traces(report: Report, measure: str, *, shown: bool) -> list[Any]:
+    from plotly import graph_objects as go
+
+    traces = []
+    if report.orders:
+        xs = [point.labels for point in report.orders[0]]
+        drawn = np.array([[getattr(point, measure) for point in order] for order in report.orders])
+        low, middle, high = drawn.min(axis=0), np.median(drawn, axis=0), drawn.max(axis=0)
+        edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+        traces += [
+            go.Scatter(x=xs, y=high, **edge),
+            go.Scatter(x=xs, y=low, fill="tonexty", fillcolor="rgba(232, 131, 58, 0.16)", **edge),
+            go.Scatter(
+                x=xs,
+                y=middle,
+                mode="lines",
+                name=f"{len(drawn)} further random orders: median, range",
+                line={"color": THEIRS, "width": 1.5, "dash": "dot"},
+                showlegend=shown,
+            ),
+        ]
+    played = (("random order", report.random, THEIRS), ("nextlabel", report.nextlabel, OURS))
+    for name, curve, color in played:
+        traces.append(
+            go.Scatter(
+                x=[point.labels for point in curve],
+                y=[getattr(point, measure) for point in curve],
+                mode="lines+markers",
+                name=name,
+                line={"color": color, "width": 3},
+                marker={"size": 6},
+                showlegend=shown,
+            )
+        )
+    return traces
+
+
+def _mark(drawn: Any, report: Report) -> None:
+    goal, end = report.needed.goal, report.needed.median
+    drawn.add_shape(
+        type="line",
+        x0=report.labels,
+        x1=end or report.needed.limit,
+        y0=goal,
+        y1=goal,
+        line={"color": MIDDLE, "width": 1.5, "dash": "dash"},
+        row=1,
+        col=1,
+    )
+    drawn.add_annotation(
+        x=end or report.needed.limit,
+        y=goal,
+        text=f"<b>{_labels(end, report.needed.limit)}</b> random labels<br>for the same {goal:.1%}",
+        ax=0,
+        ay=74,
+        arrowhead=2,
+        arrowcolor=MIDDLE,
+        font={"color": THEIRS, "size": 15},
+        xanchor="center" if end is None or end < report.needed.limit else "right",
+        row=1,
+        col=1,
+    )
+
+
+def _page(report: Report, plot: str) -> str:
+    waited = sorted(report.delays)
+    figures = [
+        (f"{report.needed.goal:.1%}", f"accuracy of nextlabel with {report.labels} labels"),
+        (
+            f"{report.random[-1].accuracy:.1%}" if report.random else "none",
+            "accuracy of random order with as many",
+        ),
+        (_labels(report.needed.median, report.needed.limit), "labels that random order needs for the same"),
+        (f"{np.median(waited):.1f} s" if waited else "none", "from a label to the re-ordered queue, median"),
+    ]
+    cards = "".join(
+        f"<div class=card><b>{html.escape(value)}</b><span>{html.escape(what)}</span></div>"
+        for value, what in figures
+    )
+    job = (
+        f"“{report.question}” {report.tasks:,} tasks, {len(report.classes)} labels "
+        f"({', '.join(report.classes[:12])}{', …' if len(report.classes) > 12 else ''}), "
+        f"{report.held_out:,} tasks held out."
+    )
+    return _PAGE.format(
+        sentence=html.escape(report.sentence),
+        job=html.escape(job),
+        cards=cards,
+        plot=plot,
+        footing=html.escape(report.footing),
+    )
+
+
+def _labels(count: int | None, limit: int) -> str:
+    return f"more than {limit:,}" if count is None else f"{count:,}"
+
+
+def _range(needed: Needed) -> str:
+    low, high = (_labels(count, needed.limit) for count in needed.range)
+    return low if low == high else f"{low} to {high}"
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>nextlabel: the demo's learning curves</title>
+<style>
+  :root {{ color-scheme: light dark; --ink: #1c2026; --soft: #6b7280; --page: #ffffff; --card: #f4f6f9; }}
+  @media (prefers-color-scheme: dark) {{
+    :root {{ --ink: #e8eaee; --soft: #9aa1ac; --page: #14171c; --card: #1e232b; }}
+  }}
+  body {{ margin: 0 auto; max-width: 1120px; padding: 40px 28px; background: var(--page); color: var(--ink);
+         font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }}
+  h1 {{ font-size: 1.75rem; line-height: 1.25; margin: 0 0 .5rem; letter-spacing: -.01em;
+       text-wrap: balance; }}
+  p {{ color: var(--soft); margin: 0 0 1.5rem; max-width: 90ch; }}
+  .cards {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 14px;
+           margin-bottom: 1.5rem; }}
+  .card {{ background: var(--card); border-radius: 12px; padding: 16px 18px; }}
+  .card b {{ display: block; font-size: 1.7rem; font-variant-numeric: tabular-nums; line-height: 1.3; }}
+  .card span {{ color: var(--soft); font-size: .9rem; }}
+</style>
+<h1>{sentence}</h1>
+<p>{job}</p>
+<div class="cards">{cards}</div>
+{plot}
+<p>{footing}</p>
+</html>
+"""

@@ -1,0 +1,117 @@
+"""What people see while it plays: a live table in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from backend.demo.curves import Point
+from backend.demo.glance import Glance
+
+LINE_SECONDS = 15.0
+NOT_YET = "-"
+
+
+@dataclass(frozen=True)
+class Side:
+    """How one of the two projects stands."""
+
+    labels: int
+    point: Point | None
+
+    @property
+    def accuracy(self) -> str:
+        """The last accuracy that was measured."""
+        return NOT_YET if self.point is None else f"{self.point.accuracy:.1%}"
+
+    @property
+    def macro_f1(self) -> str:
+        """The last macro-F1 that was measured."""
+        return NOT_YET if self.point is None else f"{self.point.macro_f1:.1%}"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How it all stands; seconds since the first task was served."""
+
+    nextlabel: Side
+    random: Side
+    glance: Glance
+    goal: int
+    seconds: float
+    outside_front: int
+
+
+@contextmanager
+def screen(console: Console) -> Iterator[Callable[[Picture], None]]:
+    """Give what shows a picture: the live table in a terminal, else a plain line every `LINE_SECONDS`."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda picture: live.update(table(picture), refresh=True)
+
+
+def table(picture: Picture) -> Table:
+    """Draw the two projects side by side, and the queue below."""
+    drawn = Table(title=f"{clock(picture.seconds)} min", title_justify="left", show_footer=False)
+    drawn.add_column("")
+    drawn.add_column("nextlabel", style="bold blue", justify="right", min_width=24)
+    drawn.add_column("random order", justify="right", min_width=14)
+    ours, theirs = picture.nextlabel, picture.random
+    drawn.add_row("labels", f"{ours.labels} of {picture.goal}", f"{theirs.labels} of {picture.goal}")
+    drawn.add_row("accuracy, held-out tasks", ours.accuracy, theirs.accuracy)
+    drawn.add_row("macro-F1", ours.macro_f1, theirs.macro_f1)
+    drawn.add_section()
+    seen = picture.glance
+    drawn.add_row("queue", seen.version or NOT_YET, Text("Label Studio's", style="dim"))
+    drawn.add_row("left in the queue", f"{seen.left} of {seen.size}", "")
+    drawn.add_row("rounds", str(seen.rounds), "")
+    drawn.add_row("last round", _seconds(seen.last_round), "")
+    drawn.add_row("label to new order", _seconds(seen.delay), "")
+    if picture.outside_front:
+        drawn.add_row("[red]served outside the queue[/red]", str(picture.outside_front), "")
+    return drawn
+
+
+def line(picture: Picture) -> str:
+    """Say a picture in one line."""
+    ours, theirs, seen = picture.nextlabel, picture.random, picture.glance
+    outside = f"; {picture.outside_front} SERVED OUTSIDE THE QUEUE" if picture.outside_front else ""
+    return (
+        f"{clock(picture.seconds)}  nextlabel: {_standing(ours)}; random: {_standing(theirs)}; "
+        f"queue {seen.version}: {seen.left} of {seen.size} left, {seen.rounds} rounds, "
+        f"last {_seconds(seen.last_round)}, label to new order {_seconds(seen.delay)}{outside}"
+    )
+
+
+def clock(seconds: float) -> str:
+    """Write m:ss."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = -LINE_SECONDS
+
+    def __call__(self, picture: Picture) -> None:
+        now = time.monotonic()
+        if now - self._last >= LINE_SECONDS:
+            self._last = now
+            self._console.print(line(picture), soft_wrap=True, highlight=False)
+
+
+def _standing(side: Side) -> str:
+    return f"{side.labels} labels, {side.accuracy}"
+
+
+def _seconds(seconds: float | None) -> str:
+    return NOT_YET if seconds is None else f"{seconds:.1f} s"
