@@ -89,8 +89,14 @@ class TaskPool:
         return mask
 
     def in_progress(self, maximum_annotations: int) -> Mask:
-        """(n,): live rows with some answers, but fewer than wanted."""
-        mask: Mask = self.live & (self.answers > 0) & (self.answers < maximum_annotations) & ~self.skipped
+        """(n,): live rows that some have answered or skipped, and that others are still wanted for.
+
+        With an overlap, Label Studio serves these before all others, and counts a skip as a beginning.
+        """
+        if maximum_annotations < 2:
+            return np.zeros(len(self), np.bool_)
+        begun = (self.answers > 0) | self.skipped
+        mask: Mask = self.live & begun & (self.answers < maximum_annotations)
         return mask
 
     def audit_order(self, seed: int) -> NDArray[np.float64]:

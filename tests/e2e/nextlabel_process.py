@@ -51,7 +51,7 @@ class Nextlabel:
             "NEXTLABEL_HOME": str(folder / "home"),
             "NEXTLABEL_WEB_PORT": str(self.port),
             "NEXTLABEL_ENCODER_NAME": "ngram",
-            "NEXTLABEL_QUEUE_SIZE": "20",
+            "NEXTLABEL_QUEUE_SIZE": "50",
             "NEXTLABEL_SELECTION_COLD_START_LABELS": "6",
             "NEXTLABEL_ROUNDS_PAUSE_SECONDS": "0.2",
             "NEXTLABEL_ROUNDS_LEASE_SECONDS": "5",

@@ -265,7 +265,7 @@ def test_connected_as_an_ml_backend_it_is_healthy_and_leaves_the_queue_alone(
     connect, running, client, annotator, owner
 ):
     """Label Studio lists it as connected; opening tasks and asking for predictions changes no order."""
-    made, watcher = connect(texts(30), "--ml-backend")
+    made, watcher = connect(texts(60), "--ml-backend")
     [backend] = client._get("/api/ml/", project=made.id)
     assert (backend["url"], backend["state"]) == (running.url, "CO")
     running.does("connect", made.id, "--ml-backend")

