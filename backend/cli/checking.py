@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from backend.cli.output import as_json
+from backend.cli.output import as_json, progress_bars
 from backend.cli.setup import Setup
 from backend.config import find, sample
 from backend.domain import ConfigError, Finding, Level, utc_now
@@ -51,7 +51,8 @@ def doctor(context: click.Context, project: int | None, *, as_json_: bool) -> No
     """
     from backend.cli.examining import examine
 
-    found = examine(context.obj, project, now=utc_now)
+    with progress_bars(shown=not as_json_) as progress:
+        found = examine(context.obj, project, now=utc_now, progress=progress)
     if as_json_:
         as_json([{"project": where, **_plain(finding)} for where, finding in found])
     else:

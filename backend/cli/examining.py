@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 
 from backend.cli.setup import Setup
-from backend.domain import WEBHOOK_SECRET_HEADER, Finding, LabelConfigError, Level, NextlabelError
+from backend.domain import (
+    WEBHOOK_SECRET_HEADER,
+    Clock,
+    Finding,
+    LabelConfigError,
+    Level,
+    NextlabelError,
+    Progress,
+)
 from backend.encoders import make as make_encoder
 from backend.labels import LabelKind
 from backend.labels import read as read_label_config
@@ -17,7 +24,7 @@ SAMPLE = 200
 
 
 def examine(
-    setup: Setup, project: int | None, *, now: Callable[[], datetime]
+    setup: Setup, project: int | None, *, now: Clock, progress: Progress
 ) -> list[tuple[int | None, Finding]]:
     """Run every check: those of the installation, then those of each project."""
     store = setup.store
@@ -27,7 +34,8 @@ def examine(
     if not known:
         message = "no project is connected"
         found.append((None, Finding("projects", Level.WARNING, message, "Run `nextlabel connect PROJECT`.")))
-    for connection in known:
+    for done, connection in enumerate(known):
+        progress("examine projects", done, len(known))
         found += [(connection.id, finding) for finding in _project(setup, connection, now)]
     return found
 
@@ -38,7 +46,7 @@ def _worker(workers: list[str]) -> Finding:
     return Finding("worker", Level.ERROR, "no worker runs: the queue does not follow", "Run `nextlabel up`.")
 
 
-def _project(setup: Setup, known: Connection, now: Callable[[], datetime]) -> Iterator[Finding]:
+def _project(setup: Setup, known: Connection, now: Clock) -> Iterator[Finding]:
     from backend.labelstudio.doctor import OurSide
     from backend.labelstudio.doctor import examine as examine_label_studio
 
