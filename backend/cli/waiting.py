@@ -40,7 +40,8 @@ def _run_here(setup: Setup, project: int, *, quiet: bool) -> None:
 
 
 def _await_worker(setup: Setup, project: int, *, after: int, quiet: bool) -> None:
-    setup.store.projects.want_round(project, ASKED)
+    if after:  # the very first round comes by itself
+        setup.store.projects.want_round(project, ASKED)
     with progress_bars(shown=not quiet) as progress:
         while True:
             latest = setup.store.rounds.latest(project)

@@ -79,6 +79,8 @@ class ProjectLoop:
 
     def poll_due(self) -> bool:
         """Whether it is time to ask Label Studio what changed."""
+        if self._served is None:  # nobody knows what happened before this worker came
+            return True
         known = self._store.projects.get(self._project_id)
         rounds = self._config.rounds
         if known.polled_at is None or (known.woken_at is not None and known.woken_at > known.polled_at):

@@ -13,9 +13,9 @@ from backend.store import Connection, Lease, Store, digest
 TRIES = 3
 
 
-def version_name(connection: Connection, number: int, attempt: int) -> str:
-    """Name a queue version; unlike any that an earlier connection to the same project used."""
-    tag = digest(connection.connected_at.isoformat())[:4]
+def version_name(connection: Connection, number: int, attempt: int, *, now: datetime) -> str:
+    """Name a queue version; unlike any before, also of an earlier connection or of a store since restored."""
+    tag = digest(f"{connection.connected_at.isoformat()} {now.isoformat()}")[:4]
     return f"nextlabel-{tag}-{number}.{attempt}"
 
 
@@ -45,7 +45,7 @@ def publish(
     front = list(tasks)
     for _ in range(TRIES):
         attempt = store.queue.next_attempt(project_id, number)
-        version = version_name(connection, number, attempt)
+        version = version_name(connection, number, attempt, now=now())
         front = scored(front)
         store.queue.begin(lease, version, front, number=number, attempt=attempt, now=now())
         kept = _send(labelstudio, project_id, version, front)

@@ -252,6 +252,7 @@ def test_a_backup_taken_while_everything_runs_serves_as_a_store(
         restored.up()
         watcher = Watcher(restored, client, made.id)
         watcher.agree()
+        assert watcher.published(client) == watcher.front(), "a version of before was used again"
         task, fronts = watcher.next(annotator)
         assert any(task["id"] in front for front in fronts)
     finally:

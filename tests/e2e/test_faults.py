@@ -240,6 +240,9 @@ def test_label_studio_that_hangs_is_survived_said_and_forgotten(
     try:
         made = project(texts(40))
         nextlabel.does("connect", made.id)
+        until(
+            "quiet", lambda: nextlabel.caught_up(made.id) and not nextlabel.store.projects.get(made.id).wanted
+        )
         hang(signal.SIGSTOP)
         trouble = _trouble(nextlabel, made.id)
         assert "no answer within 2 s" in trouble
