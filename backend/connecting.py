@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.domain import (
+    VERSION_PREFIX,
     WEBHOOK_SECRET_HEADER,
     Clock,
     LabelStudioError,
@@ -124,17 +125,23 @@ def disconnect(
     """
     take_away(store, project_id, now=now, progress=progress, wait=wait)
     failures = _give_back(store, labelstudio, project_id)
-    versions = [version for version in store.queue.versions(project_id) if version.erased_at is None]
-    for done, version in enumerate(versions):
-        progress("erase predictions", done, len(versions))
-        try:
-            with suppress(NotFound):  # the project is gone, and its predictions with it
-                labelstudio.delete_version(project_id, version.version)
-        except LabelStudioError as error:
-            failures.append(str(error))
-            break
+    try:
+        _erase_predictions(labelstudio, project_id, progress)
+    except NotFound:
+        pass  # the project is gone, and its predictions with it
+    except LabelStudioError as error:
+        return [*failures, str(error)]
+    for version in store.queue.versions(project_id):
         store.queue.withdraw(project_id, version.version, now=now())
     return failures
+
+
+def _erase_predictions(labelstudio: LabelStudio, project_id: int, progress: Progress) -> None:
+    """Delete all versions of ours, also those that a store since restored does not know."""
+    ours = [version for version in labelstudio.versions(project_id) if version.startswith(VERSION_PREFIX)]
+    for done, version in enumerate(ours):
+        progress("erase predictions", done, len(ours))
+        labelstudio.delete_version(project_id, version)
 
 
 def _give_back(store: Store, labelstudio: LabelStudio, project_id: int) -> list[str]:

@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeAlias
 Json: TypeAlias = Mapping[str, Any]
 
 WEBHOOK_SECRET_HEADER = "X-Nextlabel-Secret"  # noqa: S105 - the name of the header
+VERSION_PREFIX = "nextlabel-"
+"""What the names of all our queue versions begin with."""
 
 # --- errors ---------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from backend.domain import Clock, FrontTask, LabelStudioError, QueuedPrediction
+from backend.domain import VERSION_PREFIX, Clock, FrontTask, LabelStudioError, QueuedPrediction
 from backend.labelstudio import LabelStudio, MissingTasks
 from backend.store import Connection, Lease, Store, digest
 
@@ -16,7 +16,7 @@ TRIES = 3
 def version_name(connection: Connection, number: int, attempt: int, *, now: datetime) -> str:
     """Name a queue version; unlike any before, also of an earlier connection or of a store since restored."""
     tag = digest(f"{connection.connected_at.isoformat()} {now.isoformat()}")[:4]
-    return f"nextlabel-{tag}-{number}.{attempt}"
+    return f"{VERSION_PREFIX}{tag}-{number}.{attempt}"
 
 
 def scored(tasks: Sequence[FrontTask]) -> list[FrontTask]:

@@ -119,6 +119,10 @@ class FakeLabelStudio:
         self.info = replace(self.info, model_version=version)
         self.before("switch was done")
 
+    def versions(self, project_id: int) -> dict[str, int]:
+        self._ask("versions")
+        return {version: len(items) for version, items in self.predictions.items()}
+
     def delete_version(self, project_id: int, version: str) -> int:
         self._ask("delete_version")
         assert version != self.info.model_version

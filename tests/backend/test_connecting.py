@@ -154,7 +154,7 @@ def test_connecting_sets_what_the_queue_needs_and_one_webhook_with_a_secret(desk
 
 def test_connecting_again_keeps_what_is_to_be_restored_and_makes_no_second_webhook(desk: Desk) -> None:
     desk.connect(with_ml_backend=True)
-    desk.publish("ours-1.1")
+    desk.publish("nextlabel-0000-1.1")
     assert desk.connect(with_ml_backend=True).again
     assert (len(desk.labelstudio.hooks), len(desk.labelstudio.backends)) == (1, 1)
     assert desk.disconnect() == []
@@ -191,8 +191,8 @@ def test_a_config_that_cannot_be_learned_changes_nothing(desk: Desk) -> None:
 
 def test_disconnecting_restores_and_erases(desk: Desk) -> None:
     desk.connect(with_ml_backend=True)
-    desk.publish("ours-1.1")
-    assert desk.labelstudio.info.model_version == "ours-1.1"
+    desk.publish("nextlabel-0000-1.1")
+    assert desk.labelstudio.info.model_version == "nextlabel-0000-1.1"
     assert desk.disconnect() == []
     assert desk.labelstudio.settings() == BEFORE
     assert list(desk.labelstudio.predictions) == ["theirs"]
@@ -202,7 +202,7 @@ def test_disconnecting_restores_and_erases(desk: Desk) -> None:
 
 def test_a_version_that_is_gone_meanwhile_is_replaced_by_none(desk: Desk) -> None:
     desk.connect()
-    desk.publish("ours-1.1")
+    desk.publish("nextlabel-0000-1.1")
     del desk.labelstudio.predictions["theirs"]
     assert desk.disconnect() == []
     assert desk.labelstudio.settings() == ("Sequential sampling", "", True)
@@ -212,7 +212,7 @@ def test_a_version_that_is_gone_meanwhile_is_replaced_by_none(desk: Desk) -> Non
 def test_broken_off_at_any_request_it_is_finished_the_next_time(desk: Desk, failing: int) -> None:
     """Also when it is connected again in between: what is restored is what was there at first."""
     desk.connect(with_ml_backend=True)
-    desk.publish("ours-1.1")
+    desk.publish("nextlabel-0000-1.1")
     left = itertools.count()
 
     def refuse(_name: str) -> None:
@@ -221,7 +221,9 @@ def test_broken_off_at_any_request_it_is_finished_the_next_time(desk: Desk, fail
 
     desk.labelstudio.fake.before = refuse
     failures = desk.disconnect()
-    assert all(failure in ("nobody answers", "model version ours-1.1 is the queue") for failure in failures)
+    assert all(
+        failure in ("nobody answers", "model version nextlabel-0000-1.1 is the queue") for failure in failures
+    )
     desk.labelstudio.fake.before = lambda _name: None
     if failing % 2 and failures:
         desk.connect(with_ml_backend=True)
@@ -237,7 +239,7 @@ def test_what_was_restored_is_left_alone(desk: Desk) -> None:
     desk.labelstudio.update_project(1, sampling="Uniform sampling")
     desk.labelstudio.requests.clear()
     assert desk.disconnect() == []
-    assert desk.labelstudio.requests == []
+    assert desk.labelstudio.requests == ["versions"]  # it looks, and finds nothing of ours
     assert desk.labelstudio.settings()[0] == "Uniform sampling"
 
 
