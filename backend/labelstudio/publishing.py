@@ -10,7 +10,7 @@ from backend.labelstudio.projects import Projects
 from backend.labelstudio.reading import Reading
 
 SECONDS_EACH = 0.05
-"""Given to an import or a bulk delete for each prediction, beside the ordinary timeout; 1 to 10 ms is usual."""
+"""Given to an import or bulk delete for each prediction, beside the ordinary timeout; 1 to 10 ms is usual."""
 AT_ONCE = 300
 """Predictions that one bulk delete may take: 100 hold SQLite's write lock for about 0.4 s, 2,000 for 7 s."""
 
