@@ -35,16 +35,24 @@ class TaskPool:
 
     task_ids: (n,) of each row        live:     (n,) the task's row of today
     target:   (n,) class, or -1       answers:  (n,) submitted annotations
-    skipped:  (n,) somebody skipped   audit:    (n,) in the audit slice
+    skipped:  (n,) somebody skipped   order:    (n,) place in the audit's order, in [0, 1)
     """
 
     def __init__(
-        self, store: Store, project_id: int, folder: Path, kind: LabelKind, encoder: Encoder
+        self,
+        store: Store,
+        project_id: int,
+        folder: Path,
+        kind: LabelKind,
+        encoder: Encoder,
+        *,
+        seed: int = 0,
     ) -> None:
         self._store = store
         self.project_id = project_id
         self._folder = folder / "projects" / str(project_id) / encoder.fingerprint
         self._encoder = encoder
+        self._seed = seed
         self.kind = kind
         self.change = 0
         self.task_ids: NDArray[np.int64] = np.empty(0, np.int64)
@@ -52,6 +60,7 @@ class TaskPool:
         self.target: NDArray[np.int64] = np.empty(0, np.int64)
         self.answers: NDArray[np.int64] = np.empty(0, np.int64)
         self.skipped: Mask = np.empty(0, np.bool_)
+        self.order: NDArray[np.float64] = np.empty(0)
         self.head: Head | None = None
         self.unknown_labels: dict[int, tuple[str, ...]] = {}
         committed = store.tasks.encoded(project_id, encoder.fingerprint)
@@ -99,10 +108,6 @@ class TaskPool:
         mask: Mask = self.live & begun & (self.answers < maximum_annotations)
         return mask
 
-    def audit_order(self, seed: int) -> NDArray[np.float64]:
-        """(n,): see `backend.pool.audit`."""
-        return audit_order(self.task_ids, seed=seed + self.project_id)
-
     def refresh(self) -> int:
         """Read the rows that changed since the last time; returns how many."""
         changed, level = self._store.tasks.changed_rows(self.project_id, self.change)
@@ -110,6 +115,7 @@ class TaskPool:
             self._grow(1 + changed[-1].row)
             rows = np.array([state.row for state in changed])
             self.task_ids[rows] = [state.task_id for state in changed]
+            self.order[rows] = audit_order(self.task_ids[rows], seed=self._seed + self.project_id)
             self.live[rows] = [state.live for state in changed]
             live = {state.task_id: state.row for state in changed if state.live}
             self._read_answers(live)
@@ -142,6 +148,7 @@ class TaskPool:
         self.target = np.concatenate([self.target, np.full(more, NOBODY)])
         self.answers = np.concatenate([self.answers, np.zeros(more, np.int64)])
         self.skipped = np.concatenate([self.skipped, np.zeros(more, np.bool_)])
+        self.order = np.concatenate([self.order, np.ones(more)])
 
     def _read_answers(self, live: dict[int, int]) -> None:
         answers = self._store.annotations.of_tasks(self.project_id, list(live))

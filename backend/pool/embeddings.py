@@ -51,7 +51,9 @@ class EmbeddingFile:
         if rows.ndim != 2 or rows.shape[1] != self._dimension:
             raise StoreError(f"embeddings of shape {rows.shape}; expected (m, {self._dimension})")
         try:
-            with self._file.open("ab") as stream:
+            # at its place, not at the end: a worker that was overtaken in between would shift all rows
+            with self._file.open("r+b") as stream:
+                stream.seek(len(self._rows) * self._row_bytes)
                 stream.write(rows.astype(np.float16).tobytes())
                 stream.flush()
                 os.fsync(stream.fileno())

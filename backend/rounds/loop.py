@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 MANY_RETIRED = 5
 """So many retired versions in Label Studio slow it down: one is erased even while labels wait."""
 
-
 MEASURE_AGAIN = 1.1
 """How many times as many labels make the same audit tasks worth judging again."""
 
@@ -102,7 +101,7 @@ class ProjectLoop:
         )
         self._served = reading.project.model_version
         if reading.config_changed:
-            self._pool = None
+            self._pool, self._measured = None, None
         if before.webhook_seen_at is not None and reading.counts.annotations:
             log.info("project %s: a poll found annotations that no webhook announced", self._project_id)
             self._store.projects.webhook_seen(self._project_id, now=None)
@@ -204,7 +203,7 @@ class ProjectLoop:
         if pool is None or pool.head is None:
             return
         rows = np.flatnonzero(pool.labelled)
-        audit = pool.audit_order(self._config.queue.seed)[rows] < self._config.queue.audit_share
+        audit = pool.order[rows] < self._config.queue.audit_share
         last = self._measured
         if last is None or last.audited != audit.sum() or len(rows) > MEASURE_AGAIN * last.labelled:
             accuracy = audit_accuracy(
@@ -223,7 +222,14 @@ class ProjectLoop:
         if self._pool is None:
             self._progress("load encoder", 0, None)
             kind = read_label_config(known.label_config, primary=self._config.labels.control)
-            self._pool = TaskPool(self._store, self._project_id, self._folder, kind, self._load_encoder())
+            self._pool = TaskPool(
+                self._store,
+                self._project_id,
+                self._folder,
+                kind,
+                self._load_encoder(),
+                seed=self._config.queue.seed,
+            )
         return self._pool
 
     @contextmanager

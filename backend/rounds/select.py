@@ -48,8 +48,7 @@ def fit_proxy(pool: TaskPool, config: ProjectConfig) -> Head | None:
 def select(pool: TaskPool, config: ProjectConfig, *, maximum_annotations: int) -> Selection:
     """Pick the rows of the next front, in the order in which they should be served."""
     size, free = config.queue.size, pool.unanswered()
-    order = pool.audit_order(config.queue.seed)
-    audit = order < config.queue.audit_share
+    audit = pool.order < config.queue.audit_share
     candidates = np.flatnonzero(free & ~audit)
     # the same seed each round: what a cold start picks must not jump about between two labels
     rng = np.random.default_rng([config.queue.seed, pool.project_id])
@@ -60,9 +59,9 @@ def select(pool: TaskPool, config: ProjectConfig, *, maximum_annotations: int) -
         Place(int(row), Origin.COLD_START if cold else Origin.CHOSEN, float(utility), reason)
         for row, utility, reason in zip(ranking.positions, ranking.utility, ranking.reasons, strict=True)
     ]
-    explored = rng.permutation(candidates)[:size]
+    explored = rng.choice(candidates, min(size, len(candidates)), replace=False)
     audit_rows = np.flatnonzero(free & audit)
-    audit_rows = audit_rows[np.argsort(order[audit_rows], kind="stable")][:size]
+    audit_rows = audit_rows[np.argsort(pool.order[audit_rows], kind="stable")][:size]
     begun = np.flatnonzero(pool.in_progress(maximum_annotations))[: BEGUN_AT_MOST * size]
     skipped = np.flatnonzero(pool.live & pool.skipped & (pool.answers == 0))[:size]
     queue = config.queue

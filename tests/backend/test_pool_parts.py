@@ -45,6 +45,17 @@ def test_a_restored_store_that_knows_more_rows_than_the_disk(tmp_path: Path) -> 
     assert len(EmbeddingFile(tmp_path / "rows.f16", 4, committed=100)) == 0
 
 
+def test_two_that_append_the_same_rows_do_no_harm(tmp_path: Path) -> None:
+    """A worker that was overtaken while it encoded writes what the other wrote, in the same place."""
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+    overtaken = EmbeddingFile(tmp_path / "rows.f16", 4, committed=0)
+    successor = EmbeddingFile(tmp_path / "rows.f16", 4, committed=0)
+    successor.append(rows[:2])
+    overtaken.append(rows[:2])
+    successor.append(rows[2:])
+    assert EmbeddingFile(tmp_path / "rows.f16", 4, committed=3)[np.arange(3)].tolist() == rows.tolist()
+
+
 def test_rows_of_another_width_are_refused(tmp_path: Path) -> None:
     """Nothing is half-written."""
     file = EmbeddingFile(tmp_path / "rows.f16", 4, committed=0)
