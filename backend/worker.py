@@ -7,13 +7,13 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from backend.config import Config
-from backend.domain import LabelStudioError, LeaseLost, NextlabelError, NotFound, Progress, utc_now
+from backend.domain import LeaseLost, NextlabelError, Progress, utc_now
 from backend.encoders import Encoder
 from backend.encoders import make as make_encoder
+from backend.heartbeat import Heartbeat
 from backend.labelstudio import LabelStudio
 from backend.rounds import ProjectLoop
 from backend.store import Lease, Store
@@ -58,6 +58,7 @@ class Worker:
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(2).hex()}"
         self._stopping = threading.Event()
         self._lost: set[int] = set()
+        self._reported: set[int] = set()
         self._watched: dict[int, Watched] = {}
         self._encoders: dict[str, Encoder] = {}
 
@@ -123,8 +124,11 @@ class Worker:
             watched.failures += 1
             rest = min(2.0**watched.failures, LONGEST_BACKOFF_SECONDS)
             watched.rest_until = time.monotonic() + rest
-            log.log(*_log_record(project_id, error, rest), exc_info=_unexpected(error))
-            self._store.projects.trouble(project_id, in_words(error))
+            words, expected = in_words(error), isinstance(error, NextlabelError)
+            level = logging.WARNING if expected else logging.ERROR
+            message = "project %s: %s; next try in %.0f s"
+            log.log(level, message, project_id, words, rest, exc_info=not expected)
+            self._store.projects.trouble(project_id, words)
         else:
             if watched.failures:
                 self._store.projects.trouble(project_id, None)
@@ -141,7 +145,9 @@ class Worker:
                 self._round(watched, due)
             loop.tidy(busy=bool(due))
         finally:
-            self._store.projects.report(project_id, None)
+            if project_id in self._reported:
+                self._reported.discard(project_id)
+                self._store.projects.report(project_id, None)
 
     def _round(self, watched: Watched, why: str) -> None:
         try:
@@ -189,6 +195,7 @@ class Worker:
                 self._show(step, done, total)
             if time.monotonic() - last > 1 and total:
                 last = time.monotonic()
+                self._reported.add(project_id)
                 self._store.projects.report(project_id, {"step": step, "done": done, "total": total})
 
         return report
@@ -225,42 +232,6 @@ class Worker:
         self._store.leases.retire(self._holder)
 
 
-class Heartbeat:
-    """Calls `beat` at once and then every `seconds` on a thread of its own, however long a step takes."""
-
-    def __init__(self, beat: Callable[[], None], *, seconds: float, end: Callable[[], None]) -> None:
-        self._beat = beat
-        self._seconds = seconds
-        self._end = end
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-
-    def __enter__(self) -> None:
-        self._beat()
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._end()
-
-    def _run(self) -> None:
-        while not self._over.wait(self._seconds):
-            try:
-                self._beat()
-            except NextlabelError as error:
-                log.warning("heartbeat: %s", error)
-
-
 def in_words(error: BaseException) -> str:
     """Say an error in one line; one that is nobody's fault but ours names its type."""
     return str(error) if isinstance(error, NextlabelError) else f"{type(error).__name__}: {error}"
-
-
-def _unexpected(error: BaseException) -> bool:
-    return not isinstance(error, NextlabelError)
-
-
-def _log_record(project_id: int, error: BaseException, rest: float) -> tuple[int, str, int, str, float]:
-    level = logging.WARNING if isinstance(error, LabelStudioError | NotFound) else logging.ERROR
-    return level, "project %s: %s; next try in %.0f s", project_id, in_words(error), rest

@@ -23,7 +23,7 @@ from backend.rounds.measure import Accuracy, audit_accuracy
 from backend.rounds.publish import erase_one_retired, publish
 from backend.rounds.select import fit_proxy, front_tasks, new_head, select
 from backend.rounds.sync import Reading, sync
-from backend.store import Connection, Lease, Store
+from backend.store import Connection, Lease, Round, Store, Version
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class ProjectLoop:
         self._pause = pause
         self._pool: TaskPool | None = None
         self._served: str | None = None
+        self._stands: tuple[Round | None, Version | None] | None = None
         self._measured: _Measured | None = None
         self._number = 0
         self._timings: list[StepTiming] = []
@@ -99,7 +100,7 @@ class ProjectLoop:
             progress=self._progress,
             pause=self._pause,
         )
-        self._served = reading.project.model_version
+        self._served, self._stands = reading.project.model_version, None
         if reading.config_changed:
             self._pool, self._measured = None, None
         if before.webhook_seen_at is not None and reading.counts.annotations:
@@ -114,10 +115,9 @@ class ProjectLoop:
             return known.wanted
         if known.polled_at is None:
             return None
-        last = self._store.rounds.latest(self._project_id, RoundState.DONE)
+        last, current = self._standing()
         if last is None or last.change is None:
             return "first round"
-        current = self._store.queue.current(self._project_id)
         if current is not None and self._served not in (None, current.version):
             return f"Label Studio serves {self._served!r}, not our queue"
         if known.change == last.change:
@@ -133,6 +133,15 @@ class ProjectLoop:
             return f"the front is getting low: {left} of {size} left"
         return None
 
+    def _standing(self) -> tuple[Round | None, Version | None]:
+        """The last finished round, and the version served; looked up again after they can have changed."""
+        if self._stands is None:
+            self._stands = (
+                self._store.rounds.latest(self._project_id, RoundState.DONE),
+                self._store.queue.current(self._project_id),
+            )
+        return self._stands
+
     # --- what ----------------------------------------------------------------------------------------
 
     def run(self, lease: Lease, why: str) -> str | None:
@@ -144,7 +153,7 @@ class ProjectLoop:
         fresh = last is None or last.state is RoundState.DONE
         number = 1 if last is None else last.number + int(fresh)
         attempt = 1 if last is None or fresh else last.attempt + 1
-        self._number, self._timings = number, []
+        self._number, self._timings, self._stands = number, [], None
         self._store.rounds.start(self._project_id, number, attempt, why, now=self._now())
         self._store.projects.round_taken(self._project_id, why)
         version, figures, change = self._steps(lease, number)
