@@ -40,7 +40,7 @@ def _run_here(setup: Setup, project: int, *, quiet: bool) -> None:
 
 
 def _await_worker(setup: Setup, project: int, *, after: int, quiet: bool) -> None:
-    setup.store.projects.trouble(project, None)  # what was wrong before may be mended: only new trouble counts
+    setup.store.projects.trouble(project, None)  # only new trouble counts
     if after:  # the very first round comes by itself
         setup.store.projects.want_round(project, ASKED)
     with progress_bars(shown=not quiet) as progress:
