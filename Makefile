@@ -9,11 +9,8 @@ READY := $(VENV)/.ready
 
 install: $(READY)
 
-# torch comes first, so that nothing else pulls a different build of it.
-$(READY): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+$(READY): pyproject.toml docker/install.sh
+	PYTHON=$(PYTHON) docker/install.sh --develop $(VENV)
 	@touch $(READY)
 	@echo "Installed. Try: make demo"
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs nextlabel into a virtual environment of its own. The image is built by this script, and by nothing else.
+# Installs nextlabel into a virtual environment of its own: the image's, and (--develop) the checkout's for `make`.
 #
-#   install.sh [--dry-run] PREFIX [DATA]
+#   install.sh [--dry-run] [--develop] PREFIX [DATA]
 #
 # PREFIX   where the environment goes; nextlabel is then PREFIX/bin/nextlabel
 # DATA     a folder to make for the data; it belongs to user 10001 where root runs this
 # --dry-run prints the steps and does none of them
+# --develop links the checkout instead of copying it, and adds what the tests need
 #
 # TORCH_INDEX, from the environment, is the package index to take PyTorch from. The CPU index that pytorch.org names
 # makes the image some gigabytes smaller on x86; left empty, PyTorch comes from where everything else does.
@@ -20,26 +21,33 @@ run() {
 }
 
 dry=no
-if [ "${1:-}" = "--dry-run" ]; then
-  dry=yes
+develop=no
+while :; do
+  case "${1:-}" in
+    --dry-run) dry=yes ;;
+    --develop) develop=yes ;;
+    *) break ;;
+  esac
   shift
-fi
+done
 if [ $# -lt 1 ] || [ $# -gt 2 ] || [ "${1#-}" != "$1" ]; then
-  printf 'usage: install.sh [--dry-run] PREFIX [DATA]\n' >&2
+  printf 'usage: install.sh [--dry-run] [--develop] PREFIX [DATA]\n' >&2
   exit 2
 fi
 
 prefix=$1
 data=${2:-}
 source=$(cd "$(dirname "$0")/.." && pwd)
-pip=("$prefix/bin/python" -m pip install --disable-pip-version-check)
+pip=("$prefix/bin/python" -m pip install --quiet --disable-pip-version-check)
+package=("$source[postgresql]")
+if [ "$develop" = yes ]; then package=(--editable "$source[dev]"); fi
 index=()
 if [ -n "${TORCH_INDEX:-}" ]; then index=(--index-url "$TORCH_INDEX"); fi
 
 run "${PYTHON:-python3}" -m venv "$prefix"
 # PyTorch comes first, so that nothing else pulls a different build of it.
 run "${pip[@]}" ${index[@]+"${index[@]}"} "$TORCH"
-run "${pip[@]}" "$source[postgresql]"
+run "${pip[@]}" "${package[@]}"
 run "$prefix/bin/python" -m pip check
 if [ -n "$data" ]; then
   run mkdir -p "$data"
