@@ -84,7 +84,7 @@ def test_a_wrong_call_is_answered_with_the_usage(arguments):
 
 
 def test_the_checkout_is_installed_by_the_same_script(tmp_path):
-    """So every run of the tests has run the image's steps, but for the link to the checkout and the extras."""
+    """So every run of the tests has run the image's steps, but for the link to the checkout."""
     assert "docker/install.sh --develop" in (ROOT / "Makefile").read_text(encoding="utf-8")
     image, checkout = steps(str(tmp_path)), steps("--develop", str(tmp_path))
     differing = [(a, b) for a, b in zip(image, checkout, strict=True) if a != b]

@@ -14,6 +14,7 @@ import pytest
 from backend.config import ProjectConfig
 from backend.config.types import Queue, Rounds, Selection
 from backend.domain import LeaseLost, Origin, RoundState, VersionState
+from backend.pool import TaskPool
 from backend.rounds import ProjectLoop
 from backend.store import Lease, Store
 
@@ -398,6 +399,37 @@ def test_seals_admits_the_neighbours_of_labels_alone(bench: Bench) -> None:
     done = bench.store.rounds.latest(1, RoundState.DONE)
     assert done is not None
     assert done.figures["seals"] is True
+
+
+def test_a_round_asks_the_model_about_candidates_only(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With SEALS on, only what it let in is predicted: not the pool, not the labelled rows."""
+    strategy = "seals(uncertainty_k_center(margin), neighbors=2)"
+    bench.config = CONFIG.model_copy(
+        update={
+            "selection": CONFIG.selection.model_copy(update={"strategy": strategy}),
+            "queue": Queue(size=10, audit_share=0, exploration_share=0, preannotate=False),
+        }
+    )
+    bench.start()
+    bench.turn()
+    for _ in range(8):
+        bench.labelstudio.label(bench.labelstudio.next()[0])
+        bench.turn()
+    asked: list[int] = []
+    real = TaskPool.predict
+
+    def watched(pool: TaskPool, positions: Any) -> Any:
+        asked.extend(positions.tolist())
+        return real(pool, positions)
+
+    monkeypatch.setattr(TaskPool, "predict", watched)
+    bench.labelstudio.label(bench.labelstudio.next()[0])
+    bench.turn()
+    pool = bench.loop._pool
+    assert pool is not None
+    admitted = np.flatnonzero(pool.near_labelled(2) & pool.unanswered())
+    assert sorted(asked) == admitted.tolist()
+    assert len(asked) < pool.unanswered().sum()
 
 
 def test_due_names_its_reason(bench: Bench) -> None:
