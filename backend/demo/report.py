@@ -55,15 +55,23 @@ class Report:
             f"That is {goal} of {self.held_out:,} held-out tasks, which neither project holds, by the same "
             f"proxy. What lies beyond the {played} labels played in random order was drawn afterwards from "
             f"the same tasks, whose true labels are known: the median of {len(self.needed.each)} random "
-            f"orders, which need {_range(self.needed)}. The order that was played, carried on in "
+            f"orders, which need {_range(self.needed)}{self._meanwhile}. The order that was played, carried on in "
             f"{len(self.continued.each)} ways, needs {_range(self.continued)}. The first touch counts."
         )
+
+    @property
+    def _meanwhile(self) -> str:
+        """Where those random orders stand with as many labels as nextlabel got."""
+        reached = [p.accuracy for order in self.orders for p in order if p.labels == self.labels]
+        if not reached:
+            return ""
+        return f" and reach {np.median(reached):.1%} with {self.labels} ({min(reached):.1%} to {max(reached):.1%})"
 
 
 def write(report: Report, file: Path) -> None:
     """Write the page; it needs nothing but itself."""
     plot: str = figure(report).to_html(
-        full_html=False, include_plotlyjs=True, config={"displaylogo": False, "responsive": True}
+        full_html=False, include_plotlyjs=True, config={"displayModeBar": False, "responsive": True}
     )
     file.write_text(_page(report, plot), encoding="utf-8")
 
@@ -83,7 +91,9 @@ def figure(report: Report) -> Any:
         for trace in _traces(report, measure, shown=column == 1):
             drawn.add_trace(trace, row=1, col=column)
     _mark(drawn, report)
-    drawn.update_xaxes(title_text="labels", rangemode="tozero", gridcolor=NEUTRAL, zeroline=False)
+    drawn.update_xaxes(
+        title_text="labels", title_standoff=10, rangemode="tozero", gridcolor=NEUTRAL, zeroline=False
+    )
     drawn.update_yaxes(tickformat=".0%", gridcolor=NEUTRAL, zeroline=False)
     drawn.update_layout(
         height=520,
@@ -91,7 +101,7 @@ def figure(report: Report) -> Any:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, -apple-system, Segoe UI, sans-serif", "size": 14, "color": MIDDLE},
-        legend={"orientation": "h", "y": 1.2, "x": 0, "yanchor": "top"},
+        legend={"orientation": "h", "y": 1.19, "x": 0, "yanchor": "top"},
         hovermode="x unified",
         hoverlabel={"bgcolor": "#ffffff", "font": {"color": "#20242b"}},
     )

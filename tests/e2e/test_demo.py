@@ -40,25 +40,16 @@ def start(notes: Path, *more: str) -> psutil.Popen:
     foreign = ("NEXTLABEL_", "LABEL_STUDIO_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     own = ["--data", str(notes), "--text", "note", "--label", "topic", "--home", str(notes.parent / "demo")]
-    return psutil.Popen(
-        [
-            sys.executable,
-            "-m",
-            "backend.cli",
-            "demo",
-            *own,
-            "--labels",
-            "24",
-            "--seconds-per-label",
-            "0",
-            *more,
-        ],
-        env=environment | {"NEXTLABEL_ENCODER_NAME": "ngram", "PYTHONUNBUFFERED": "1"},
-        cwd=notes.parent,
-        stdin=subprocess.DEVNULL,
-        stdout=(notes.parent / "out").open("w"),
-        stderr=(notes.parent / "err").open("w"),
-    )
+    quick = ["--labels", "24", "--seconds-per-label", "0"]
+    with (notes.parent / "out").open("w") as out, (notes.parent / "err").open("w") as err:
+        return psutil.Popen(
+            [sys.executable, "-m", "backend.cli", "demo", *own, *quick, *more],
+            env=environment | {"NEXTLABEL_ENCODER_NAME": "ngram", "PYTHONUNBUFFERED": "1"},
+            cwd=notes.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+        )
 
 
 def said(notes: Path) -> str:
