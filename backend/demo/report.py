@@ -55,8 +55,8 @@ class Report:
             f"That is {goal} of {self.held_out:,} held-out tasks, which neither project holds, by the same "
             f"proxy. What lies beyond the {played} labels played in random order was drawn afterwards from "
             f"the same tasks, whose true labels are known: the median of {len(self.needed.each)} random "
-            f"orders, which need {_range(self.needed)}{self._meanwhile}. The order that was played, carried on in "
-            f"{len(self.continued.each)} ways, needs {_range(self.continued)}. The first touch counts."
+            f"orders, which need {_range(self.needed)}{self._meanwhile}. The order that was played, carried on "
+            f"in {len(self.continued.each)} ways, needs {_range(self.continued)}. The first touch counts."
         )
 
     @property
@@ -65,7 +65,8 @@ class Report:
         reached = [p.accuracy for order in self.orders for p in order if p.labels == self.labels]
         if not reached:
             return ""
-        return f" and reach {np.median(reached):.1%} with {self.labels} ({min(reached):.1%} to {max(reached):.1%})"
+        lowest, highest = min(reached), max(reached)
+        return f" and reach {np.median(reached):.1%} with {self.labels} ({lowest:.1%} to {highest:.1%})"
 
 
 def write(report: Report, file: Path) -> None:
