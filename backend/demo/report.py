@@ -55,8 +55,8 @@ class Report:
             f"That is {goal} of {self.held_out:,} held-out tasks, which neither project holds, by the same "
             f"proxy. What lies beyond the {played} labels played in random order was drawn afterwards from "
             f"the same tasks, whose true labels are known: the median of {len(self.needed.each)} random "
-            f"orders, which need {_range(self.needed)}{self._meanwhile}. The order that was played, carried on "
-            f"in {len(self.continued.each)} ways, needs {_range(self.continued)}. The first touch counts."
+            f"orders, which need {_range(self.needed)}{self._meanwhile}. The order that was played, carried "
+            f"on in {len(self.continued.each)} ways, needs {_range(self.continued)}. The first touch counts."
         )
 
     @property
