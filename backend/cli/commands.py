@@ -60,6 +60,8 @@ for command in (
 
 def main() -> None:
     """Run the command line."""
+    # read by OpenMP when it loads: threads that spin while they wait starve whoever shares the cores
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         group(prog_name="nextlabel")
     except KeyboardInterrupt:

@@ -22,6 +22,9 @@ class Head(Protocol):
     def predict(self, embeddings: Floats) -> Prediction:
         """Predict for (n, d)."""
 
+    def fresh(self) -> Self:
+        """Make an unfitted head with what this one's fit has tuned: quick to fit, and not calibrated."""
+
     def save(self, folder: Path) -> None:
         """Write what was learned into `folder`, all or nothing."""
 

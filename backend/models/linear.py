@@ -102,6 +102,11 @@ class LinearHead:
             values[0][:, self._seen] = np.exp(log_softmax(logits / np.float32(self._temperature)))
         return Probabilities(values)
 
+    def fresh(self) -> Self:
+        """Make an unfitted head of the strength that this one's fit chose; its fit is a single pass."""
+        tuned = None if math.isnan(self._chosen) else self._chosen
+        return type(self)(self.classes, strength=tuned, calibrate=False)
+
     def save(self, folder: Path) -> None:
         """Write `linear.npz` into `folder`, all or nothing."""
         if self._fitted is None:

@@ -21,7 +21,7 @@ from backend.labelstudio import LabelStudio
 from backend.pool import TaskPool
 from backend.rounds.measure import Accuracy, audit_accuracy
 from backend.rounds.publish import erase_one_retired, publish
-from backend.rounds.select import fit_proxy, front_tasks, new_head, select
+from backend.rounds.select import fit_proxy, front_tasks, select
 from backend.rounds.sync import Reading, sync
 from backend.store import Connection, Lease, Round, Store, Version
 
@@ -216,7 +216,7 @@ class ProjectLoop:
         last = self._measured
         if last is None or last.audited != audit.sum() or len(rows) > MEASURE_AGAIN * last.labelled:
             accuracy = audit_accuracy(
-                lambda: new_head(pool, self._config),
+                pool.head.fresh,
                 pool.embeddings[rows],
                 pool.target[rows],
                 audit,

@@ -30,17 +30,12 @@ class Selection:
     figures: Mapping[str, Any]
 
 
-def new_head(pool: TaskPool, config: ProjectConfig) -> Head:
-    """Make an unfitted proxy."""
-    return make_head(config.proxy.name, config.proxy.options, classes=len(pool.kind.labels))
-
-
 def fit_proxy(pool: TaskPool, config: ProjectConfig) -> Head | None:
     """Fit the proxy on all labels; None while there is but one class to tell."""
     rows = np.flatnonzero(pool.labelled)
-    if len(np.unique(pool.target[rows])) < 2:
+    head = make_head(config.proxy.name, config.proxy.options, classes=len(pool.kind.labels))
+    if not head.can_fit(pool.target[rows]):
         return None
-    head = new_head(pool, config)
     head.fit(pool.embeddings[rows], pool.target[rows], seed=config.queue.seed)
     return head
 

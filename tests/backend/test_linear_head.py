@@ -274,3 +274,19 @@ def test_heads_are_found_by_name_and_unknown_ones_named() -> None:
     for options in ({"strength": 0}, {"strength": "high"}, {"calibrate": "no"}):
         with pytest.raises(ConfigError, match=next(iter(options))):
             models.make("linear", options, classes=2)
+
+
+def test_a_fresh_head_answers_alike_and_was_never_fitted():
+    """Cross-fitting needs the answers, not the calibration: one pass per fold instead of seven."""
+    rng = np.random.default_rng(0)
+    targets = np.arange(150) % 3
+    embeddings = (np.eye(8)[targets] + rng.normal(scale=0.6, size=(150, 8))).astype(np.float32)
+    head = LinearHead(3)
+    head.fit(embeddings, targets, seed=0)
+    fresh = head.fresh()
+    with pytest.raises(BadInput, match="before it was fitted"):
+        fresh.predict(embeddings)
+    fresh.fit(embeddings, targets, seed=0)
+    assert (fresh.chosen_strength, fresh.temperature) == (head.chosen_strength, 1.0)
+    answers = [one.predict(embeddings).mean.argmax(axis=1).tolist() for one in (head, fresh)]
+    assert answers[0] == answers[1]
