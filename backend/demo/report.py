@@ -56,7 +56,8 @@ class Report:
             f"proxy. What lies beyond the {played} labels played in random order was drawn afterwards from "
             f"the same tasks, whose true labels are known: the median of {len(self.needed.each)} random "
             f"orders, which need {_range(self.needed)}{self._meanwhile}. The order that was played, carried "
-            f"on in {len(self.continued.each)} ways, needs {_range(self.continued)}. The first touch counts."
+            f"on in {len(self.continued.each)} ways, needs {_range(self.continued)}. "
+            "What counts is where a curve first reaches it."
         )
 
     @property
