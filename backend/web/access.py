@@ -9,9 +9,9 @@ from flask import Request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
+from backend.domain import WEBHOOK_SECRET_HEADER
 from backend.store import Connection, Store, digest
 
-SECRET_HEADER = "X-Nextlabel-Secret"  # noqa: S105 - the header's name
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
 
@@ -37,7 +37,7 @@ def require_operator(request: Request, password: str | None) -> None:
 
 def is_sender(request: Request, project: Connection) -> bool:
     """Whether the request carries the secret of the project's webhook."""
-    secret = request.headers.get(SECRET_HEADER)
+    secret = request.headers.get(WEBHOOK_SECRET_HEADER)
     if not secret or project.webhook_digest is None:
         return False
     return hmac.compare_digest(digest(secret), project.webhook_digest)
@@ -45,7 +45,7 @@ def is_sender(request: Request, project: Connection) -> bool:
 
 def find_sender(request: Request, store: Store) -> Connection | None:
     """Find the project whose webhook's secret the request carries."""
-    if SECRET_HEADER not in request.headers:
+    if WEBHOOK_SECRET_HEADER not in request.headers:
         return None
     found = [project for project in store.projects.all() if is_sender(request, project)]
     return found[0] if found else None

@@ -14,11 +14,11 @@ from flask import Blueprint, Request, Response, jsonify, request
 from prometheus_client import Counter
 from werkzeug.exceptions import BadRequest, HTTPException, Unauthorized
 
-from backend.domain import Clock, NextlabelError, NotFound
+from backend.domain import WEBHOOK_SECRET_HEADER, Clock, NextlabelError, NotFound
 from backend.store import Connection, Store
 from backend.store.database import chunks
 from backend.web import payloads
-from backend.web.access import SECRET_HEADER, find_sender, is_sender, require_operator
+from backend.web.access import find_sender, is_sender, require_operator
 from backend.web.inbox import Heard, Inbox
 from backend.web.payloads import Unreadable
 from backend.web.settings import WebSettings
@@ -80,15 +80,15 @@ class _Receiver:
             sender = find_sender(request, self.store)
             if sender is not None:
                 return sender
-            if SECRET_HEADER in request.headers:
-                raise Unauthorized(f"{SECRET_HEADER}: not the secret of any connected project")
+            if WEBHOOK_SECRET_HEADER in request.headers:
+                raise Unauthorized(f"{WEBHOOK_SECRET_HEADER}: not the secret of any connected project")
             raise BadRequest("project.id: expected the id of a connected project")
         project = self.store.projects.get(project_id)
         if not project.connected:
             raise NotFound(f"project {project_id} was disconnected; run: nextlabel connect {project_id}")
         if is_sender(request, project):
             return project
-        if action == "START_TRAINING" and SECRET_HEADER not in request.headers:
+        if action == "START_TRAINING" and WEBHOOK_SECRET_HEADER not in request.headers:
             # the page's button: sent to the ML backend, so with the ML backend's credentials
             require_operator(request, self.settings.password)
             return project
@@ -96,7 +96,7 @@ class _Receiver:
             raise Unauthorized(
                 f"project {project_id} has no webhook of ours; run: nextlabel connect {project_id}"
             )
-        raise Unauthorized(f"{SECRET_HEADER}: missing, or not the secret of project {project_id}")
+        raise Unauthorized(f"{WEBHOOK_SECRET_HEADER}: missing, or not the secret of project {project_id}")
 
     def act(self, project_id: int, action: str, body: Mapping[str, Any]) -> tuple[str, bool]:
         """Do what `action` asks for."""
