@@ -48,18 +48,19 @@ def glance(store: Store, project_id: int, saved: Sequence[datetime]) -> Glance:
 
 
 def delays(store: Store, project_id: int, saved: Sequence[datetime], *, rounds: int = 5000) -> list[float]:
-    """Seconds from each label to the switch of the first queue that had learned from it, by label.
+    """Seconds from each label to the end of the first round that had learned from it, by label.
 
-    Only labels whose first round is among the last `rounds` count, and none that waits still.
+    A round ends just after its queue is switched to. Only labels whose first round is among the last `rounds`
+    count, and none that waits still.
     """
-    switched = {version.version: version.switched_at for version in store.queue.versions(project_id)}
     found: list[float] = []
     done = store.rounds.recent(project_id, RoundState.DONE, limit=rounds)[::-1]
-    learned = 0 if len(done) < rounds or not done else int(done[0].figures.get("labelled", 0))
+    learned = 0 if len(done) < rounds else int(done[0].figures.get("labelled", 0))
     for each in done:
         labelled = int(each.figures.get("labelled", 0))
-        at = switched.get(str(each.figures.get("version")))
-        if at is not None:
-            found += [max(0.0, (at - moment).total_seconds()) for moment in saved[learned:labelled]]
+        if each.finished_at is not None:
+            found += [
+                max(0.0, (each.finished_at - moment).total_seconds()) for moment in saved[learned:labelled]
+            ]
         learned = max(learned, labelled)
     return found
