@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.5
 @click.option(
     "--seconds-per-label",
     type=click.FloatRange(0, 60),
-    default=2.0,
+    default=1.6,
     show_default=True,
     help="How long the annotators think about a task, on average.",
 )
