@@ -53,7 +53,9 @@ class Picture:
 def screen(console: Console) -> Iterator[Callable[[Picture], None]]:
     """Give what shows a picture: the live table in a terminal, else a plain line every `LINE_SECONDS`."""
     if not console.is_terminal:
-        yield _Lines(console)
+        lines = _Lines(console)
+        yield lines
+        lines.last()
         return
     with Live(console=console, auto_refresh=False) as live:
         yield lambda picture: live.update(table(picture), refresh=True)
@@ -100,13 +102,20 @@ def clock(seconds: float) -> str:
 class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._last = -LINE_SECONDS
+        self._said_at = -LINE_SECONDS
+        self._unsaid: Picture | None = None
 
     def __call__(self, picture: Picture) -> None:
-        now = time.monotonic()
-        if now - self._last >= LINE_SECONDS:
-            self._last = now
-            self._console.print(line(picture), soft_wrap=True, highlight=False)
+        self._unsaid = picture
+        if time.monotonic() - self._said_at >= LINE_SECONDS:
+            self.last()
+
+    def last(self) -> None:
+        """Say how it stands, if that has not been said."""
+        if self._unsaid is not None:
+            self._said_at = time.monotonic()
+            self._console.print(line(self._unsaid), soft_wrap=True, highlight=False, markup=False)
+            self._unsaid = None
 
 
 def _standing(side: Side) -> str:

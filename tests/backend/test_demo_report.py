@@ -102,12 +102,13 @@ def test_the_table_and_the_line_show_labels_accuracy_and_the_queue():
             assert part.lower() in text.lower()
 
 
-def test_without_a_terminal_lines_come_now_and_then(capsys):
-    picture = Picture(Side(0, None), Side(0, None), Glance(), 10, 0.0, 0)
+def test_without_a_terminal_lines_come_now_and_then_and_at_the_end(capsys):
+    pictures = [Picture(Side(labels, None), Side(0, None), Glance(), 10, 0.0, 0) for labels in (1, 2, 3)]
     with screen(Console(force_terminal=False)) as show:
-        show(picture)
-        show(picture)
-    assert len(capsys.readouterr().out.splitlines()) == 1
+        for picture in pictures:
+            show(picture)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [line(pictures[0]), line(pictures[2])]
 
 
 def test_the_label_config_asks_every_label_whatever_it_is_called():
