@@ -56,6 +56,10 @@ class ArrayPool:
         """Ask the model about `positions` (m,) only."""
         return self.model(self.embeddings[positions])
 
+    def predict_vectors(self, vectors: Floats) -> Prediction:
+        """Ask the model about points (m, d) of the embedding space that need not be rows."""
+        return self.model(vectors)
+
     def near_labelled(self, neighbors: int) -> Mask:
         """(n,): rows among the `neighbors` nearest of any labelled row."""
         near = self._near.setdefault(neighbors, NearLabelled(neighbors))

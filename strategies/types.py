@@ -22,10 +22,12 @@ class BadInput(ValueError):
 class Probabilities:
     """Class probabilities, as one or several models see them.
 
-    values: (members, n, classes), each row sums to one; one member for a single model
+    values:   (members, n, classes), each row sums to one; one member for a single model
+    evidence: (n,) log-sum-exp of the logits, where the model has any: high where an input looks familiar
     """
 
     values: Floats
+    evidence: Floats | None = None
 
     def __len__(self) -> int:
         return int(self.values.shape[1])
@@ -37,8 +39,51 @@ class Probabilities:
         return average
 
 
-Prediction: TypeAlias = Probabilities
-"""What a model says of n inputs: a closed union, to which other kinds of target add their form."""
+@dataclass(frozen=True)
+class TagProbabilities:
+    """Probability of each tag on its own: an input may have several, or none.
+
+    values: (members, n, tags), each number in [0, 1]
+    """
+
+    values: Floats
+
+    def __len__(self) -> int:
+        return int(self.values.shape[1])
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A number for each input, and how far off it may be.
+
+    mean: (n,)
+    sd:   (n,) standard deviation, at least 0, in the unit of the mean
+    """
+
+    mean: Floats
+    sd: Floats
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+
+@dataclass(frozen=True)
+class TokenProbabilities:
+    """Label probabilities of each token of n texts, all texts' tokens one after another.
+
+    values: (tokens, labels), each row sums to one
+    starts: (n + 1,) ascending from 0: text i has the tokens starts[i] to starts[i + 1], perhaps none
+    """
+
+    values: Floats
+    starts: Positions
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+
+Prediction: TypeAlias = Probabilities | TagProbabilities | Gaussian | TokenProbabilities
+"""What a model says of n inputs: a closed union, one form for each kind of target."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +127,9 @@ class Pool(Protocol):
 
     def predict(self, positions: Positions) -> Prediction:
         """Ask the fitted model about `positions` (m,) only."""
+
+    def predict_vectors(self, vectors: Floats) -> Prediction:
+        """Ask the fitted model about points (m, d) of the embedding space that need not be rows."""
 
     def near_labelled(self, neighbors: int) -> Mask:
         """(n,): rows among the `neighbors` nearest of any labelled row."""

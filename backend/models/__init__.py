@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from backend.registry import Registry
-from strategies.types import Floats, Positions, Prediction
+from strategies.types import Floats, Positions, Probabilities
 
 
 class Head(Protocol):
@@ -19,7 +19,7 @@ class Head(Protocol):
     def fit(self, embeddings: Floats, targets: Positions, *, seed: int) -> None:
         """Learn `targets` (n,), each in [0, classes), from `embeddings` (n, d); forget what was learned."""
 
-    def predict(self, embeddings: Floats) -> Prediction:
+    def predict(self, embeddings: Floats) -> Probabilities:
         """Predict for (n, d)."""
 
     def fresh(self) -> Self:

@@ -20,7 +20,7 @@ from backend.pool.audit import audit_order
 from backend.pool.embeddings import EmbeddingFile
 from backend.pool.nearness import Nearness
 from backend.store import Answer, Store
-from strategies.types import Mask, Positions, Prediction
+from strategies.types import Floats, Mask, Positions, Probabilities
 
 __all__ = ["TaskPool", "erase"]
 
@@ -75,11 +75,15 @@ class TaskPool:
         mask: Mask = self.live & (self.target != NOBODY)
         return mask
 
-    def predict(self, positions: Positions) -> Prediction:
+    def predict(self, positions: Positions) -> Probabilities:
         """Ask the proxy about these rows only."""
+        return self.predict_vectors(self.embeddings[positions])
+
+    def predict_vectors(self, vectors: Floats) -> Probabilities:
+        """Ask the proxy about points (m, d) of the embedding space that need not be rows."""
         if self.head is None:
             raise RuntimeError("predict before fit: the cold start must not ask the model")
-        return self.head.predict(self.embeddings[positions])
+        return self.head.predict(vectors)
 
     def near_labelled(self, neighbors: int) -> Mask:
         """(n,): rows among the `neighbors` nearest of any labelled row; costs queries for new labels only."""
