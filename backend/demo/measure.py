@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 
 from backend.config import ProjectConfig
-from backend.demo.curves import Needed, Point, Scorer, grid, labels_needed, random_continuation
 from backend.demo.material import Example, Material
 from backend.demo.play import Labelled
 from backend.demo.stage import Stage, Twin, store_home
@@ -18,6 +17,7 @@ from backend.encoders import Encoder
 from backend.labels import read as read_label_config
 from backend.models import make as make_head
 from backend.pool import TaskPool
+from backend.simulate.curves import Needed, Point, Scorer, grid, labels_needed, random_continuation
 from strategies.types import Floats, Positions
 
 STEP = 10

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.demo.curves import Needed, Point
+from backend.simulate.curves import Needed, Point
 
 OURS, THEIRS, MIDDLE = "#2F6FED", "#E8833A", "#8A8F98"
 NEUTRAL = "rgba(138, 143, 152, 0.25)"

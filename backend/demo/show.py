@@ -15,7 +15,6 @@ from rich.console import Console
 
 from backend.config import ProjectConfig
 from backend.demo.annotator import Annotator
-from backend.demo.curves import Point
 from backend.demo.folder import own_folder
 from backend.demo.glance import delays, glance
 from backend.demo.material import Material
@@ -26,6 +25,7 @@ from backend.demo.stage import CONTROL, Bars, Stage, Twin, staged
 from backend.demo.table import Picture, Side, screen
 from backend.domain import NextlabelError
 from backend.encoders import make as make_encoder
+from backend.simulate.curves import Point
 
 LOOK_SECONDS = 0.5
 PACE_SEED = 0

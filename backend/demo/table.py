@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from backend.demo.curves import Point
 from backend.demo.glance import Glance
+from backend.simulate.curves import Point
 
 LINE_SECONDS = 15.0
 NOT_YET = "-"

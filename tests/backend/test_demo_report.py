@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from backend.demo.curves import Needed, Point
 from backend.demo.folder import MARK, own_folder
 from backend.demo.glance import Glance
 from backend.demo.report import Report, figure, write
@@ -16,6 +15,7 @@ from backend.demo.stage import label_config
 from backend.demo.table import Picture, Side, line, screen, table
 from backend.domain import ConfigError
 from backend.labels import read as read_label_config
+from backend.simulate.curves import Needed, Point
 
 
 def curve(*accuracies: float) -> list[Point]:

@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from backend.demo.curves import (
+from backend.demo.measure import Measure, carried_on, random_orders
+from backend.demo.play import paces
+from backend.domain import silent
+from backend.models import make as make_head
+from backend.simulate.curves import (
     Needed,
     Point,
     Scorer,
@@ -15,10 +19,6 @@ from backend.demo.curves import (
     macro_f1,
     random_continuation,
 )
-from backend.demo.measure import Measure, carried_on, random_orders
-from backend.demo.play import paces
-from backend.domain import silent
-from backend.models import make as make_head
 
 TARGETS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30)
 ACCURACIES = st.lists(st.floats(0, 1), max_size=12)

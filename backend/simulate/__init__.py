@@ -1,0 +1,1 @@
+"""Replay strategies on data that has labels, before anyone spends money."""
