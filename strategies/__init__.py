@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from strategies.cold_start import Typicality as Typicality
+    from strategies.coverage import Coverage as Coverage
+    from strategies.coverage import FacilityLocation as FacilityLocation
+    from strategies.coverage import greedy_coverage as greedy_coverage
     from strategies.k_center import greedy_k_center as greedy_k_center
     from strategies.k_center import nearest_center as nearest_center
     from strategies.neighbors import FaissIndex as FaissIndex
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "ArrayPool": "pool",
     "BadInput": "types",
+    "Coverage": "coverage",
+    "FacilityLocation": "coverage",
     "FaissIndex": "neighbors",
     "NearLabelled": "seals",
     "Probabilities": "types",
@@ -42,6 +47,7 @@ _HOMES = {
     "UNCERTAINTIES": "registry",
     "UncertaintyKCenter": "uncertainty_k_center",
     "build": "registry",
+    "greedy_coverage": "coverage",
     "greedy_k_center": "k_center",
     "names": "registry",
     "nearest_center": "k_center",

@@ -10,6 +10,7 @@ from numpy.random import Generator
 from strategies import checks
 from strategies.k_center import greedy_k_center
 from strategies.registry import STRATEGIES, Uncertainty, describe
+from strategies.sampling import at_most
 from strategies.types import BadInput, Floats, Pool, Positions, Ranking
 from strategies.typicality import typicality
 from strategies.uncertainty import margin, score_rows, top
@@ -53,7 +54,7 @@ class UncertaintyKCenter:
         short.sort()
         points = checks.embeddings(pool, rows[short])
         weight = score[short] * self._typical(pool, rows, points, rng) ** self.sharpness
-        labelled = _at_most(np.flatnonzero(pool.labelled), CENTERS, rng)
+        labelled = at_most(np.flatnonzero(pool.labelled), CENTERS, rng)
         centers = checks.embeddings(pool, labelled) if len(labelled) else points[:0]
         picks, distance = _cover(points, centers, count, weight)
         utility = (weight[picks] * distance).astype(np.float32)
@@ -65,17 +66,11 @@ class UncertaintyKCenter:
     def _typical(self, pool: Pool, rows: Positions, points: Floats, rng: Generator) -> Floats:
         if self.sharpness == 0:
             return np.ones(len(points), np.float32)
-        reference = checks.embeddings(pool, _at_most(rows, REFERENCE, rng))
+        reference = checks.embeddings(pool, at_most(rows, REFERENCE, rng))
         return typicality(points, reference, NEAREST)
 
     def __str__(self) -> str:
         return describe(self)
-
-
-def _at_most(rows: Positions, limit: int, rng: Generator) -> Positions:
-    if len(rows) <= limit:
-        return rows
-    return np.sort(rng.choice(rows, limit, replace=False))
 
 
 def _cover(points: Floats, centers: Floats, k: int, weight: Floats) -> tuple[Positions, Floats]:
