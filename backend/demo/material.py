@@ -7,17 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from backend.simulate.examples import Example, distinct
+
 HELD_OUT = 1000
 HELD_OUT_SHARE = 0.25
 """Of a small data set no more than this is held out."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """One text and the label that is right for it."""
-
-    text: str
-    label: str
 
 
 @dataclass(frozen=True)
@@ -39,15 +33,6 @@ class Material:
     def truth(self) -> dict[str, str]:
         """Each task's label by its text."""
         return {example.text: example.label for example in self.tasks}
-
-
-def distinct(examples: Sequence[Example]) -> list[Example]:
-    """Keep each text once, in order; a text with two different labels has no answer and goes."""
-    labels: dict[str, set[str]] = {}
-    for example in examples:
-        labels.setdefault(example.text, set()).add(example.label)
-    kept = {example.text: example for example in examples if len(labels[example.text]) == 1}
-    return list(kept.values())
 
 
 def split(examples: Sequence[Example], question: str, *, held_out: int = HELD_OUT) -> Material:

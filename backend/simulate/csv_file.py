@@ -1,0 +1,76 @@
+"""A CSV file with a column of texts and a column of labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from backend.domain import ConfigError
+from backend.simulate.examples import Example
+
+LONGEST_CELL = 10_000_000
+DELIMITERS = (",", ";", "\t")
+
+
+def read_csv(file: Path, *, text: str, label: str) -> list[Example]:
+    """Read every row of `file`: column `text` holds what is shown, column `label` what is right.
+
+    The separator is a comma, a semicolon or a tab, whichever the first line has most of.
+    raises: ConfigError, one line that names the file or the option, and the place
+    """
+    if text == label:
+        raise ConfigError(f"--text and --label both name the column {text!r}; expected two columns")
+    csv.field_size_limit(LONGEST_CELL)
+    # not splitlines: that also ends a line at characters that a cell may hold, such as U+2028
+    lines = list(io.StringIO(read_text(file), newline=""))
+    rows = csv.reader(lines, delimiter=_delimiter(lines[0] if lines else ""), strict=True)
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        places = [_column(file, header, text, "--text"), _column(file, header, label, "--label")]
+        found = [(rows.line_num, row) for row in rows if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise ConfigError(f"{file}, line {rows.line_num}: {error}; expected CSV") from error
+    return [_example(file, line, row, header, places) for line, row in found]
+
+
+def read_text(file: Path, expected: str = "a CSV file") -> str:
+    """Read a file of UTF-8; ConfigError says why it cannot be read, and what was expected."""
+    try:
+        content = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}; expected {expected}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file}: not UTF-8 at byte {error.start:,}; expected {expected} in UTF-8 (save it as that)"
+        ) from error
+    if "\0" in content:
+        raise ConfigError(f"{file}: holds a zero byte; expected {expected} in UTF-8 (save it as that)")
+    return content
+
+
+def _example(file: Path, line: int, row: Sequence[str], header: Sequence[str], places: list[int]) -> Example:
+    if len(row) != len(header):
+        raise ConfigError(
+            f"{file}, line {line}: {len(row)} cells; expected {len(header)} as in the first line "
+            "(quote cells that hold the separator)"
+        )
+    for place in places:
+        if not row[place].strip():
+            raise ConfigError(f"{file}, line {line}: column {header[place]!r} is empty; expected a value")
+    return Example(row[places[0]].strip(), row[places[1]].strip())
+
+
+def _column(file: Path, header: Sequence[str], name: str, option: str) -> int:
+    if not any(header):
+        raise ConfigError(f"{file}: is empty; expected a first line with the names of the columns")
+    if header.count(name) != 1:
+        problem = "no column" if name not in header else "more than one column"
+        listed = ", ".join(repr(each) for each in header)
+        raise ConfigError(f"{option} {name}: {file} has {problem} of this name; it has {listed}")
+    return header.index(name)
+
+
+def _delimiter(first_line: str) -> str:
+    return max(DELIMITERS, key=first_line.count)

@@ -1,0 +1,149 @@
+"""What Label Studio exports as JSON: tasks with their annotations, or JSON-MIN's flat records."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backend.domain import ConfigError, Json
+from backend.simulate.csv_file import read_text
+from backend.simulate.examples import Example
+
+EXPECTED = "a JSON export of Label Studio"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export holds: examples, and how many tasks have no single answer."""
+
+    examples: list[Example]
+    unanswered: int
+
+
+def read_export(file: Path, *, text: str | None = None, label: str | None = None) -> Exported:
+    """Read the answers of one Choices control: several annotations of a task count by majority.
+
+    text:  the key in a task's `data`; None takes what the control is about
+    label: the control's name; None takes the only one that has answers
+    raises: ConfigError, one line that names the file or the option, and what it has
+    """
+    try:
+        tasks = json.loads(read_text(file, EXPECTED))
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{file}, line {error.lineno}: no JSON ({error.msg}); expected {EXPECTED}"
+        ) from error
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks) or not tasks:
+        raise ConfigError(f"{file}: holds no list of tasks; expected {EXPECTED}")
+    if not any(isinstance(task.get("data"), dict) for task in tasks):
+        return _flat(file, tasks, text, label)
+    answers = [_answers(task) for task in tasks]
+    control = _control(file, answers, label)
+    given = [_agreed(each, control) for each in answers]
+    answered = [(task, answer) for task, answer in zip(tasks, given, strict=True) if answer is not None]
+    if not answered:
+        raise ConfigError(f"{file}: no task has a single choice of {control!r}; expected labelled tasks")
+    about = next(item["to_name"] for each in answers for item in each if item["from_name"] == control)
+    key = _key(file, [task.get("data") for task, _ in answered], text, about)
+    examples = [
+        Example(_text(file, task, task.get("data"), key), answer or "") for task, answer in answered
+    ]
+    return Exported(examples, len(tasks) - len(examples))
+
+
+def _answers(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Collect the Choices results of a task; those marked as ground truth alone where there are any."""
+    annotations = [each for each in task.get("annotations") or () if isinstance(each, dict)]
+    valid = [each for each in annotations if not each.get("was_cancelled")]
+    truth = [each for each in valid if each.get("ground_truth")]
+    found = []
+    for place, annotation in enumerate(sorted(truth or valid, key=lambda a: str(a.get("updated_at")))):
+        for item in annotation.get("result") or ():
+            if isinstance(item, dict) and item.get("type") == "choices":
+                value = item.get("value")
+                chosen = value.get("choices") if isinstance(value, dict) else None
+                found.append(
+                    {
+                        "from_name": str(item.get("from_name")),
+                        "to_name": str(item.get("to_name")),
+                        "chosen": tuple(map(str, chosen or ())),
+                        "annotation": place,
+                    }
+                )
+    return found
+
+
+def _control(file: Path, answers: Iterable[Sequence[Json]], wanted: str | None) -> str:
+    names = sorted({item["from_name"] for each in answers for item in each})
+    if not names:
+        raise ConfigError(f"{file}: no task has an answer of a Choices control; expected labelled tasks")
+    if wanted is not None:
+        return _among(file, "--label", wanted, names, "Choices control")
+    if len(names) > 1:
+        raise ConfigError(f"{file}: has answers of {_listed(names)}; choose one of them with --label NAME")
+    return names[0]
+
+
+def _agreed(answers: Sequence[Json], control: str) -> str | None:
+    """Take the majority's choice, of equally frequent ones the latest; one with several choices has no say."""
+    votes = [item["chosen"][0] for item in answers if item["from_name"] == control and len(item["chosen"]) == 1]
+    counts = Counter(votes)
+    return max(reversed(votes), key=counts.__getitem__) if votes else None
+
+
+def _key(file: Path, data: Sequence[Any], wanted: str | None, about: str) -> str:
+    """Find where the tasks' `data` hold what is shown."""
+    keys = sorted({key for each in data if isinstance(each, dict) for key in each})
+    if wanted is not None:
+        return _among(file, "--text", wanted, keys, "key of the tasks' data")
+    texts = [key for key in keys if all(isinstance(each, dict) and _is_text(each.get(key)) for each in data)]
+    if about in texts:
+        return about
+    if len(texts) == 1:
+        return texts[0]
+    if not texts:
+        raise ConfigError(f"{file}: no key of the tasks' data is a text in all of them; expected one")
+    raise ConfigError(f"{file}: the tasks' data have {_listed(texts)}; choose one of them with --text KEY")
+
+
+def _text(file: Path, task: Mapping[str, Any], data: Any, key: str) -> str:
+    value = data.get(key) if isinstance(data, dict) else None
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"{file}: task {task.get('id', '?')}: {key!r} is {value!r}; expected a text")
+    return value.strip()
+
+
+def _flat(file: Path, records: Sequence[Json], text: str | None, label: str | None) -> Exported:
+    keys = sorted({key for record in records for key in record})
+    if text is None or label is None:
+        raise ConfigError(
+            f"{file}: JSON-MIN, with the keys {_listed(keys)}; expected --text KEY and --label KEY to choose"
+        )
+    _among(file, "--text", text, keys, "key")
+    _among(file, "--label", label, keys, "key")
+    answered = [record for record in records if _is_text(record.get(label))]
+    examples = [Example(_text(file, record, record, text), record[label].strip()) for record in answered]
+    if not examples:
+        raise ConfigError(f"{file}: no record has a single choice in {label!r}; expected labelled tasks")
+    return Exported(examples, len(records) - len(examples))
+
+
+def _among(file: Path, option: str, name: str, known: Sequence[str], what: str) -> str:
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ConfigError(f"{option} {name}: {file} has no {what} of this name; {hint}it has {_listed(known)}")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)
