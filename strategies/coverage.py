@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +18,7 @@ from strategies.uncertainty import margin, score_rows, top
 Numbers: TypeAlias = NDArray[np.float64]
 
 TIE = 1e-6  # gains within this share of the best are equal: the lowest row wins
+SLACK = 1e-4  # more than rounding can take from a sum of positive terms in single precision
 BATCH = 16
 BLOCK = 256
 FLOOR = 1e-6  # least weight: where the model is sure of everything, coverage is what is left
@@ -37,7 +38,8 @@ def greedy_coverage(
     similarity: (m, r) >= 0, how well each of m candidates covers each of r points; an array or a SciPy sparse
                 matrix, whose missing entries are 0
     weights:    (r,) >= 0, what each point is worth; all ones where None
-    covered:    (r,) >= 0, how well each point is covered already; all zeros where None
+    covered:    (r,) >= 0, how well each point is covered already; all zeros where None; in the
+                precision of `similarity`
     returns:    positions (k,) among the candidates, and the gain (k,) of each when it was picked
     errors:     BadInput for NaN, infinity, negative numbers, shapes that do not fit, k outside 0..m
     source:     Minoux 1978 (lazy evaluation); Bae et al. 2024, UHerding
@@ -46,68 +48,79 @@ def greedy_coverage(
     candidates, points = rows.shape
     count = checks.whole("k", k, 0, candidates)
     weight = np.ones(points) if weights is None else checks.nonnegative("weights", weights, points)
-    cover = np.zeros(points) if covered is None else checks.nonnegative("covered", covered, points).copy()
-    bound = np.empty(candidates)
-    for start in range(0, candidates, BLOCK):
-        block = np.arange(start, min(start + BLOCK, candidates))
-        bound[block] = _gain(rows, block, weight, cover)
+    cover = np.zeros(points) if covered is None else checks.nonnegative("covered", covered, points)
+    race = _Race(rows, weight, weight.astype(rows.dtype), cover.astype(rows.dtype))
     positions, gains = np.empty(count, np.int64), np.empty(count, np.float32)
     for step in range(count):
-        pick = _best(rows, weight, cover, bound, fresh=step == 0)
-        positions[step], gains[step] = pick, bound[pick]
-        bound[pick] = -1
-        _add(rows, pick, cover)
+        positions[step], gains[step] = race.take()
     return positions, gains
 
 
-def _best(
-    rows: Any,
-    weight: Numbers,
-    cover: Numbers,
-    bound: Numbers,
-    *,
-    fresh: bool,
-) -> int:
-    """Give the candidate of the largest gain; `bound` (m,), at least the gain, is brought up to date."""
-    known = np.full(len(bound), fresh)
-    best, batch = float(bound.max()) if fresh else -0.5, BATCH
-    while True:
-        stale = np.flatnonzero((bound >= best * (1 - TIE)) & ~known & (bound >= 0))
-        if len(stale) == 0:
-            return int(np.flatnonzero(known & (bound >= best * (1 - TIE)))[0])
-        if len(stale) > batch:
-            stale = stale[np.argpartition(-bound[stale], batch)[:batch]]
-        bound[stale] = _gain(rows, stale, weight, cover)
-        known[stale] = True
-        best, batch = max(best, float(bound[stale].max())), batch * 2
+@dataclass
+class _Race:
+    """Candidates in the running for the next pick.
 
+    rows, light, cover: similarity (m, r), weights and cover so far (r,), all in the similarity's precision
+    weight:             (r,) in double precision, for the contenders
+    bound:              (m,) at least the gain of each candidate; -1 once it is picked
+    """
 
-def _gain(rows: Any, asked: Positions, weight: Numbers, cover: Numbers) -> Numbers:
-    gain: Numbers
-    if isinstance(rows, np.ndarray):
-        gain = np.maximum(rows[asked] - cover, 0) @ weight
-        return gain
-    part = rows[asked]
-    rise = np.maximum(part.data - cover[part.indices], 0) * weight[part.indices]
-    home = np.repeat(np.arange(len(asked)), np.diff(part.indptr))
-    gain = np.bincount(home, rise, minlength=len(asked)).astype(np.float64)
-    return gain
+    rows: Any
+    weight: Numbers
+    light: Any
+    cover: Any
+    bound: Numbers = field(init=False)
 
+    def __post_init__(self) -> None:
+        starts = range(0, self.rows.shape[0], BLOCK)
+        blocks = [np.arange(start, min(start + BLOCK, self.rows.shape[0])) for start in starts]
+        self.bound = np.concatenate([np.empty(0), *(self._at_least(block) for block in blocks)])
 
-def _add(rows: Any, pick: int, cover: Numbers) -> None:
-    """Let `pick` cover what it covers better than all before."""
-    if isinstance(rows, np.ndarray):
-        np.maximum(cover, rows[pick], out=cover)
-        return
-    part = rows[[pick]]
-    cover[part.indices] = np.maximum(cover[part.indices], part.data)
+    def take(self) -> tuple[int, float]:
+        """Give the candidate of the largest gain, and that gain; it covers from now on."""
+        exact = self.bound == 0  # no gain is negative, and none rises
+        best, batch = 0.0, BATCH
+        while True:
+            stale = np.flatnonzero((self.bound >= best * (1 - TIE)) & ~exact)
+            if len(stale) == 0:
+                break
+            if len(stale) > batch:
+                stale = stale[np.argpartition(-self.bound[stale], batch)[:batch]]
+            self.bound[stale] = self._at_least(stale)
+            contenders = stale[self.bound[stale] >= best * (1 - TIE)]
+            if len(contenders):
+                self.bound[contenders] = self._gain(contenders, self.weight)
+                exact[contenders] = True
+                best, batch = max(best, float(self.bound[contenders].max())), batch * 2
+        pick = int(np.flatnonzero(exact & (self.bound >= best * (1 - TIE)))[0])
+        gain, self.bound[pick] = float(self.bound[pick]), -1
+        self._add(pick)
+        return pick, gain
+
+    def _at_least(self, asked: Positions) -> Numbers:
+        """Bound the gains of `asked` from above: a sum of positive terms, rounded, and some more."""
+        return self._gain(asked, self.light) * (1 + SLACK)
+
+    def _gain(self, asked: Positions, weight: Any) -> Numbers:
+        part = self.rows[asked]
+        if isinstance(part, np.ndarray):
+            return np.asarray(np.maximum(part - self.cover, 0) @ weight, np.float64)
+        rise = np.maximum(part.data - self.cover[part.indices], 0) * weight[part.indices]
+        home = np.repeat(np.arange(len(asked)), np.diff(part.indptr))
+        return np.bincount(home, rise, minlength=len(asked)).astype(np.float64)
+
+    def _add(self, pick: int) -> None:
+        if isinstance(self.rows, np.ndarray):
+            np.maximum(self.cover, self.rows[pick], out=self.cover)
+            return
+        part = self.rows[[pick]]
+        self.cover[part.indices] = np.maximum(self.cover[part.indices], part.data)
 
 
 def _checked(similarity: Any) -> Any:
     """Give the similarity as a float array or as CSR without duplicates."""
     if not hasattr(similarity, "tocsr"):
-        rows = np.asarray(similarity)
-        values = rows
+        rows = values = np.asarray(similarity)
     else:
         rows = similarity.tocsr()
         rows.sum_duplicates()
@@ -116,7 +129,7 @@ def _checked(similarity: Any) -> Any:
         raise BadInput(f"similarity is {values.dtype} {rows.shape}, expected numbers of shape (m, r)")
     if values.size and not (np.isfinite(values.min()) and np.isfinite(values.max()) and values.min() >= 0):
         raise BadInput("similarity holds NaN, infinity or a negative number, expected finite numbers from 0")
-    return rows
+    return rows if values.dtype in (np.float32, np.float64) else rows.astype(np.float64)
 
 
 @STRATEGIES("coverage")

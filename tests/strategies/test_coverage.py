@@ -47,7 +47,8 @@ def test_the_picks_are_those_of_the_slow_twin(seed, m, r, share, coarse):
     similarity = rng.random((m, r)).astype(np.float32) * (rng.random((m, r)) < share)
     if coarse:
         similarity = np.round(similarity * 4) / 4
-    weights, covered = rng.random(r) * (rng.random(r) < 0.8), rng.random(r) * 0.3
+    weights = rng.random(r) * (rng.random(r) < 0.8)
+    covered = (rng.random(r) * 0.3).astype(np.float32)
     k = int(rng.integers(0, m + 1))
     picks, gains = slow_twin(similarity, k, weights, covered)
     for form in (similarity, sparse.csr_array(similarity), sparse.coo_matrix(similarity)):
