@@ -15,9 +15,13 @@ from strategies.seals import NearLabelled
 from strategies.types import BadInput, Floats, Mask, NeighborIndex, Positions, Prediction
 
 
+class NoModel(BadInput):
+    """A strategy asked for predictions before there was a model."""
+
+
 def no_model(_embeddings: Floats) -> Prediction:
     """Stand for the model while there is none."""
-    raise BadInput("the pool has no model, expected model=... where a strategy needs predictions")
+    raise NoModel("the pool has no model, expected model=... where a strategy needs predictions")
 
 
 @dataclass(frozen=True)

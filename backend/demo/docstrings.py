@@ -10,8 +10,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from backend.demo.material import Example, Material, split, text_hash
+from backend.demo.material import Material, split, text_hash
 from backend.domain import ConfigError, Progress, silent
+from backend.simulate.examples import Example
 
 QUESTION = "Which library does this docstring come from?"
 LIBRARIES: Mapping[str, str] = {

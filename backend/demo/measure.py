@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from backend.config import ProjectConfig
-from backend.demo.material import Example, Material
+from backend.demo.material import Material
 from backend.demo.play import Labelled
 from backend.demo.stage import Stage, Twin, store_home
 from backend.domain import Progress
@@ -18,6 +18,7 @@ from backend.labels import read as read_label_config
 from backend.models import make as make_head
 from backend.pool import TaskPool
 from backend.simulate.curves import Needed, Point, Scorer, grid, labels_needed, random_continuation
+from backend.simulate.examples import Example
 from strategies.types import Floats, Positions
 
 STEP = 10

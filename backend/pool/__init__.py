@@ -47,6 +47,7 @@ class TaskPool:
         encoder: Encoder,
         *,
         seed: int = 0,
+        read_only: bool = False,
     ) -> None:
         self._store = store
         self.project_id = project_id
@@ -64,7 +65,9 @@ class TaskPool:
         self.head: Head | None = None
         self.unknown_labels: dict[int, tuple[str, ...]] = {}
         committed = store.tasks.encoded(project_id, encoder.fingerprint)
-        self.embeddings = EmbeddingFile(self._folder / "rows.f16", encoder.dimension, committed=committed)
+        self.embeddings = EmbeddingFile(
+            self._folder / "rows.f16", encoder.dimension, committed=committed, read_only=read_only
+        )
         self._near: Nearness | None = None
 
     # --- what strategies see ---------------------------------------------------------------------

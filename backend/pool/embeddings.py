@@ -17,13 +17,17 @@ class EmbeddingFile:
     """Rows 0..n-1 of a pool, (n, dimension); fancy indexing gives float32.
 
     Whoever appends commits the new length elsewhere *after* `append` returned; on opening, what lies beyond
-    the committed length is the rest of an interrupted write and is cut off.
+    the committed length is the rest of an interrupted write and is cut off, unless it is opened `read_only`.
     """
 
-    def __init__(self, file: Path, dimension: int, *, committed: int) -> None:
+    def __init__(self, file: Path, dimension: int, *, committed: int, read_only: bool = False) -> None:
         self._file = file
         self._dimension = dimension
         self._row_bytes = 2 * dimension
+        if read_only:  # somebody else may be about to commit what lies beyond
+            there = file.stat().st_size if file.exists() else 0
+            self._rows = self._map(min(committed, there // self._row_bytes))
+            return
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from backend.domain import ConfigError
 from backend.simulate.examples import Example
@@ -22,10 +23,7 @@ def read_csv(file: Path, *, text: str, label: str) -> list[Example]:
     """
     if text == label:
         raise ConfigError(f"--text and --label both name the column {text!r}; expected two columns")
-    csv.field_size_limit(LONGEST_CELL)
-    # not splitlines: that also ends a line at characters that a cell may hold, such as U+2028
-    lines = list(io.StringIO(read_text(file), newline=""))
-    rows = csv.reader(lines, delimiter=_delimiter(lines[0] if lines else ""), strict=True)
+    rows = _rows(file)
     try:
         header = [name.strip() for name in next(rows, [])]
         places = [_column(file, header, text, "--text"), _column(file, header, label, "--label")]
@@ -33,6 +31,15 @@ def read_csv(file: Path, *, text: str, label: str) -> list[Example]:
     except csv.Error as error:
         raise ConfigError(f"{file}, line {rows.line_num}: {error}; expected CSV") from error
     return [_example(file, line, row, header, places) for line, row in found]
+
+
+def read_header(file: Path) -> list[str]:
+    """Read the names of the columns."""
+    rows = _rows(file)
+    try:
+        return [name.strip() for name in next(rows, [])]
+    except csv.Error as error:
+        raise ConfigError(f"{file}, line {rows.line_num}: {error}; expected CSV") from error
 
 
 def read_text(file: Path, expected: str = "a CSV file") -> str:
@@ -48,6 +55,13 @@ def read_text(file: Path, expected: str = "a CSV file") -> str:
     if "\0" in content:
         raise ConfigError(f"{file}: holds a zero byte; expected {expected} in UTF-8 (save it as that)")
     return content
+
+
+def _rows(file: Path) -> Any:
+    csv.field_size_limit(LONGEST_CELL)
+    # not splitlines: that also ends a line at characters that a cell may hold, such as U+2028
+    lines = list(io.StringIO(read_text(file), newline=""))
+    return csv.reader(lines, delimiter=_delimiter(lines[0] if lines else ""), strict=True)
 
 
 def _example(file: Path, line: int, row: Sequence[str], header: Sequence[str], places: list[int]) -> Example:

@@ -50,9 +50,7 @@ def read_export(file: Path, *, text: str | None = None, label: str | None = None
         raise ConfigError(f"{file}: no task has a single choice of {control!r}; expected labelled tasks")
     about = next(item["to_name"] for each in answers for item in each if item["from_name"] == control)
     key = _key(file, [task.get("data") for task, _ in answered], text, about)
-    examples = [
-        Example(_text(file, task, task.get("data"), key), answer or "") for task, answer in answered
-    ]
+    examples = [Example(_text(file, task, task.get("data"), key), answer or "") for task, answer in answered]
     return Exported(examples, len(tasks) - len(examples))
 
 
@@ -91,7 +89,9 @@ def _control(file: Path, answers: Iterable[Sequence[Json]], wanted: str | None) 
 
 def _agreed(answers: Sequence[Json], control: str) -> str | None:
     """Take the majority's choice, of equally frequent ones the latest; one with several choices has no say."""
-    votes = [item["chosen"][0] for item in answers if item["from_name"] == control and len(item["chosen"]) == 1]
+    votes = [
+        item["chosen"][0] for item in answers if item["from_name"] == control and len(item["chosen"]) == 1
+    ]
     counts = Counter(votes)
     return max(reversed(votes), key=counts.__getitem__) if votes else None
 

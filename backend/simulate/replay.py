@@ -70,7 +70,8 @@ def replay(
 ) -> Iterator[Step]:
     """Play one seed; a step after the start and after each batch.
 
-    While the labels are too few to fit (one class, say) `cold_start` ranks and the accuracy is 0.
+    While the labels are too few to fit (one class, say) `cold_start` ranks, and the guess is the answer that
+    occurred; with no label at all the accuracy is 0.
     """
     labelled = np.zeros(len(material.pool), bool)
     chosen = random_start(material, plan, seed=seed)
@@ -88,7 +89,7 @@ def replay(
             head.fit(material.pool[rows], material.answers[rows], seed=seed)
             pool = pool.label([], model=head.predict)
         spent += time.perf_counter() - begun
-        yield _step(material, head if fitted else None, len(rows), spent, chosen)
+        yield _step(material, head if fitted else None, rows, spent, chosen)
         if len(rows) >= budget:
             return
         begun = time.perf_counter()
@@ -98,9 +99,13 @@ def replay(
         spent = time.perf_counter() - begun
 
 
-def _step(material: Material, head: Head | None, labels: int, seconds: float, chosen: Positions) -> Step:
-    if head is None:
-        return Step(labels, 0.0, 0.0, seconds, chosen)
-    guesses = head.predict(material.test).mean.argmax(axis=1)
+def _step(material: Material, head: Head | None, rows: Positions, seconds: float, chosen: Positions) -> Step:
+    if head is not None:
+        guesses = head.predict(material.test).mean.argmax(axis=1)
+    elif len(rows):
+        guesses = np.full(len(material.truth), np.bincount(material.answers[rows]).argmax())
+    else:
+        return Step(0, 0.0, 0.0, seconds, chosen)
     accuracy = float((guesses == material.truth).mean())
-    return Step(labels, accuracy, macro_f1(material.truth, guesses, material.classes), seconds, chosen)
+    score = macro_f1(material.truth, guesses, material.classes)
+    return Step(len(rows), accuracy, score, seconds, chosen)

@@ -1,0 +1,85 @@
+"""A connected project as data to replay: its own labels, and the embeddings that its rounds made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from backend.config import ProjectConfig
+from backend.domain import ConfigError, Json
+from backend.encoders import Encoder
+from backend.labels import read as read_label_config
+from backend.pool import TaskPool
+from backend.simulate.data import Data, checked
+from backend.simulate.examples import Example, distinct
+from backend.store import Store
+from strategies.types import Floats, Positions
+
+PAGE = 1024
+CHOSEN = (
+    "the labelled tasks of the project, which were partly chosen by an order: the pool that is replayed is "
+    "not quite the project's"
+)
+
+
+def load_project(
+    store: Store,
+    project_id: int,
+    *,
+    home: Path,
+    config: ProjectConfig,
+    encoder: Encoder,
+    encode: Callable[[Sequence[str]], Floats],
+) -> Data:
+    """Read the annotated tasks of a project from the store; nothing is asked of Label Studio or written.
+
+    encode: embeds tasks that no round has encoded yet
+    raises: NotFound for a project that was never connected, ConfigError where too little is labelled
+    """
+    known = store.projects.get(project_id)
+    kind = read_label_config(known.label_config, primary=config.labels.control)
+    pool = TaskPool(store, project_id, home, kind, encoder, seed=config.queue.seed, read_only=True)
+    pool.refresh()
+    name = f"project {project_id}"
+    rows = np.flatnonzero(pool.labelled)
+    if len(rows) == 0:
+        raise ConfigError(f"{name}: none of its {int(pool.live.sum()):,} tasks is labelled; expected some")
+    found = [
+        Example(kind.input(data), kind.labels[int(pool.target[row])])
+        for row, data in zip(rows, _data(store, project_id, rows), strict=True)
+    ]
+    row_of: dict[str, int] = {}
+    for row, example in zip(rows, found, strict=True):
+        row_of.setdefault(example.text, int(row))
+    kept = distinct(found)
+    places = np.array([row_of[example.text] for example in kept], np.int64)
+    notes = [CHOSEN]
+    if len(kept) < len(found):
+        notes.append(f"{len(found) - len(kept):,} of its {len(found):,} tasks repeat or contradict others")
+    embeddings = _embeddings(pool, places, [example.text for example in kept], encode)
+    return checked(Data(name, tuple(kept), embeddings=embeddings, notes=tuple(notes)))
+
+
+def _data(store: Store, project_id: int, rows: Positions) -> list[Json]:
+    """Read the data of `rows` (m,), ascending, a page at a time."""
+    found: list[Json] = []
+    for start in range(int(rows[0]), int(rows[-1]) + 1, PAGE):
+        wanted = rows[(rows >= start) & (rows < start + PAGE)]
+        if len(wanted):
+            page = store.tasks.data(project_id, start, start + PAGE)
+            found += [page[int(row) - start] for row in wanted]
+    return found
+
+
+def _embeddings(
+    pool: TaskPool, rows: Positions, texts: Sequence[str], encode: Callable[[Sequence[str]], Floats]
+) -> Floats:
+    done = rows < len(pool.embeddings)
+    result = np.empty((len(rows), pool.embeddings.shape[1]), np.float32)
+    result[done] = pool.embeddings[rows[done]]
+    rest = np.flatnonzero(~done)
+    if len(rest):
+        result[rest] = encode([texts[place] for place in rest])
+    return result
