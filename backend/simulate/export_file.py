@@ -77,7 +77,7 @@ def _answers(task: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _control(file: Path, answers: Iterable[Sequence[Json]], wanted: str | None) -> str:
-    names = sorted({item["from_name"] for each in answers for item in each})
+    names: list[str] = sorted({item["from_name"] for each in answers for item in each})
     if not names:
         raise ConfigError(f"{file}: no task has an answer of a Choices control; expected labelled tasks")
     if wanted is not None:
@@ -88,17 +88,16 @@ def _control(file: Path, answers: Iterable[Sequence[Json]], wanted: str | None) 
 
 
 def _agreed(answers: Sequence[Json], control: str) -> str | None:
-    """Take the majority's choice, of equally frequent ones the latest; one with several choices has no say."""
-    votes = [
-        item["chosen"][0] for item in answers if item["from_name"] == control and len(item["chosen"]) == 1
-    ]
+    """Take the majority's choice, of equally frequent ones the latest; who chose several has no say."""
+    given: list[tuple[str, ...]] = [item["chosen"] for item in answers if item["from_name"] == control]
+    votes = [chosen[0] for chosen in given if len(chosen) == 1]
     counts = Counter(votes)
     return max(reversed(votes), key=counts.__getitem__) if votes else None
 
 
 def _key(file: Path, data: Sequence[Any], wanted: str | None, about: str) -> str:
     """Find where the tasks' `data` hold what is shown."""
-    keys = sorted({key for each in data if isinstance(each, dict) for key in each})
+    keys: list[str] = sorted({key for each in data if isinstance(each, dict) for key in each})
     if wanted is not None:
         return _among(file, "--text", wanted, keys, "key of the tasks' data")
     texts = [key for key in keys if all(isinstance(each, dict) and _is_text(each.get(key)) for each in data)]

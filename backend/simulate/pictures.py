@@ -11,7 +11,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", 
 
 
 def read_folder(folder: Path) -> list[Example]:
-    """List the pictures below each sub-folder, which names their class; hidden ones and other files are skipped.
+    """List the pictures below each sub-folder, which names their class; what is hidden is skipped.
 
     raises: ConfigError where there is no sub-folder, or one without pictures
     """

@@ -82,7 +82,7 @@ class Job:
     def load(cls, folder: Path) -> Job:
         """Read what `save` wrote; the arrays stay on disk, and processes share them."""
         rest = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for name in ("rows", "answers", "test", "truth"):
             file = folder / f"{name}.npy"
             arrays[name] = np.load(file, mmap_mode="r") if file.exists() else None
@@ -105,7 +105,7 @@ def main() -> None:
             for step in job.play(asked["strategy"], seed, known[1]):
                 print(json.dumps(plain(step)), file=out, flush=True)
         except Exception as error:  # noqa: BLE001 - the edge of this process: the other side says it
-            answer = {"error": " ".join(f"{type(error).__name__}: {error}".split())}
+            answer: dict[str, Any] = {"error": " ".join(f"{type(error).__name__}: {error}".split())}
         else:
             answer = {"done": True}
         print(json.dumps(answer), file=out, flush=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -93,8 +93,9 @@ class _Child:
     def ask(self, key: Key) -> None:
         self.key = key
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"strategy": key[0], "seed": key[1]}).encode() + b"\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended: reading its answers tells why
+            self.process.stdin.write(json.dumps({"strategy": key[0], "seed": key[1]}).encode() + b"\n")
+            self.process.stdin.flush()
 
     def answers(self) -> list[dict[str, Any]]:
         """Read the lines that have come; NextlabelError where one tells of an error, or no more will come."""
@@ -121,7 +122,7 @@ def _children(folder: Path, count: int) -> Iterator[list[_Child]]:
             log = folder / f"{place}.log"
             with log.open("wb") as errors:
                 process = subprocess.Popen(  # noqa: S603 - our own command line
-                    [sys.executable, "-m", "backend.simulate.seed", str(folder)],
+                    [sys.executable, "-P", "-m", "backend.simulate.seed", str(folder)],
                     env=environment,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -134,7 +135,11 @@ def _children(folder: Path, count: int) -> Iterator[list[_Child]]:
         for child in children:
             child.process.kill()
         for child in children:
-            child.process.communicate(timeout=STOP_SECONDS)
+            child.process.wait(timeout=STOP_SECONDS)
+            for pipe in (child.process.stdin, child.process.stdout):
+                with suppress(BrokenPipeError):
+                    assert pipe is not None
+                    pipe.close()
 
 
 def _failed(name: str, seed: int, why: str) -> NextlabelError:

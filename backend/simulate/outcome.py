@@ -1,0 +1,193 @@
+"""What a simulation came to: mean curves with intervals over seeds, and labels saved against random order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.domain import NextlabelError
+
+LEVEL = 0.9
+DRAWS = 2000
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds, and where it lies with a confidence of 90 %; no bounds from a single seed."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Labels needed for what random order reaches at the full budget, by the mean curves.
+
+    goal:      what that is
+    needed:    the labels, between steps interpolated; None where the curve never gets there
+    of_random: the same for random order, which can touch its last value a little before its end
+    share:     1 - needed / of_random; None where it never gets there
+    low, high: 90 % interval, by a bootstrap of the seeds, the same draws for both; None beyond the budget,
+               or from a single seed
+    never:     share of the draws in which it never gets there
+    """
+
+    goal: float
+    needed: float | None
+    of_random: float
+    share: float | None
+    low: float | None
+    high: float | None
+    never: float
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One strategy's curves.
+
+    labels: (p,), the same for every seed    the others: (seeds, p)
+    """
+
+    name: str
+    labels: NDArray[np.int64]
+    accuracy: Doubles
+    macro_f1: Doubles
+    seconds: Doubles
+
+    @property
+    def seconds_per_round(self) -> float:
+        """Median over seeds and rounds; the first step chooses nothing."""
+        rounds = self.seconds[:, 1:] if len(self.labels) > 1 else self.seconds
+        return float(np.median(rounds))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Every strategy's curves under the same seeds; random order comes first."""
+
+    curves: tuple[Curves, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def random(self) -> Curves:
+        """The baseline."""
+        return self.curves[0]
+
+    @cached_property
+    def saved(self) -> dict[str, Saved]:
+        """Labels saved for random order's accuracy, by strategy."""
+        base = self.random
+        return {each.name: saved(base.labels, each.accuracy, base.accuracy) for each in self.curves}
+
+    @cached_property
+    def saved_f1(self) -> dict[str, Saved]:
+        """Labels saved for random order's macro-F1, by strategy."""
+        base = self.random
+        return {each.name: saved(base.labels, each.macro_f1, base.macro_f1) for each in self.curves}
+
+    def lead(self, each: Curves) -> Interval:
+        """How much more accurate than random order at the full budget, seed by seed."""
+        return t_interval(each.accuracy[:, -1] - self.random.accuracy[:, -1])
+
+    @property
+    def best(self) -> Curves | None:
+        """The strategy that saves most; the most accurate where none gets there; None for random alone."""
+        others = self.curves[1:]
+        if not others:
+            return None
+
+        def worth(each: Curves) -> tuple[float, float]:
+            share = self.saved[each.name].share
+            return (-np.inf if share is None else share, float(each.accuracy[:, -1].mean()))
+
+        return max(others, key=worth)
+
+
+def gather(played: dict[tuple[str, int], list[dict[str, Any]]], names: Sequence[str]) -> Outcome:
+    """Arrange the steps of all replays; a step without any label is left out."""
+    seeds = tuple(sorted({seed for _, seed in played}))
+    found = []
+    for name in names:
+        steps = [[step for step in played[name, seed] if step["labels"]] for seed in seeds]
+        grids = {tuple(step["labels"] for step in of_seed) for of_seed in steps}
+        if len(grids) != 1:
+            raise NextlabelError(f"strategy {name}: ranked fewer rows than asked for, expected full batches")
+        columns = {
+            field: np.array([[step[field] for step in of_seed] for of_seed in steps])
+            for field in ("accuracy", "macro_f1", "seconds")
+        }
+        found.append(Curves(name, np.array(grids.pop(), np.int64), **columns))
+    return Outcome(tuple(found), seeds)
+
+
+def t_interval(values: Doubles) -> Interval:
+    """Give the mean of `values` (seeds,) and its t interval."""
+    band = t_band(values[:, None])
+    low, high = (None, None) if len(values) < 2 else (float(band[0, 0]), float(band[1, 0]))
+    return Interval(float(values.mean()), low, high)
+
+
+def t_band(values: Doubles) -> Doubles:
+    """Give the t interval of the mean over the first axis: (2, p); of one seed, its own curve twice."""
+    from scipy.stats import t
+
+    count = len(values)
+    mean = values.mean(axis=0)
+    if count < 2:
+        return np.stack([mean, mean])
+    half = float(t.ppf((1 + LEVEL) / 2, count - 1)) * values.std(axis=0, ddof=1) / np.sqrt(count)
+    return np.stack([mean - half, mean + half])
+
+
+def labels_to_reach(labels: NDArray[np.int64], values: Doubles, goal: float) -> float | None:
+    """Find where the curve first touches `goal`, on straight lines between its points; None where never."""
+    above = np.flatnonzero(values >= goal)
+    if len(above) == 0:
+        return None
+    end = int(above[0])
+    if end == 0:
+        return float(labels[0])
+    share = (goal - values[end - 1]) / (values[end] - values[end - 1])
+    return float(labels[end - 1] + share * (labels[end] - labels[end - 1]))
+
+
+def saved(labels: NDArray[np.int64], ours: Doubles, random: Doubles) -> Saved:
+    """Compare the mean curves of `ours` and of `random`, both (seeds, p) under the same seeds."""
+    goal, needed, of_random, share = _share(labels, ours.mean(axis=0), random.mean(axis=0))
+    low = high = None
+    never = float(share is None)
+    if len(ours) > 1 and ours is not random:
+        rng = np.random.default_rng(0)
+        drawn = rng.integers(len(ours), size=(DRAWS, len(ours)))
+        shares = [_share(labels, ours[draw].mean(axis=0), random[draw].mean(axis=0))[3] for draw in drawn]
+        never = float(np.mean([each is None for each in shares]))
+        ordered = np.sort([-np.inf if each is None else each for each in shares])
+        low, high = (_or_none(_quantile(ordered, q)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Saved(goal, needed, of_random, share, low, high, never)
+
+
+def _share(
+    labels: NDArray[np.int64], ours: Doubles, random: Doubles
+) -> tuple[float, float | None, float, float | None]:
+    goal = float(random[-1])
+    of_random = labels_to_reach(labels, random, goal)
+    assert of_random is not None  # its last point is the goal
+    needed = labels_to_reach(labels, ours, goal)
+    return goal, needed, of_random, None if needed is None else 1 - needed / of_random
+
+
+def _quantile(ordered: Doubles, q: float) -> float:
+    """Take the nearest of the `ordered` values: between minus infinity and a number there is no middle."""
+    return float(ordered[round(q * (len(ordered) - 1))])
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isinf(value) else value
