@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from strategies import checks
 from strategies.k_center import greedy_k_center
+from strategies.k_means import k_means, nearest_mean
 from strategies.registry import STRATEGIES, describe
 from strategies.types import Floats, Pool, Positions, Ranking
 from strategies.typicality import typicality
 
 SAMPLE = 10_000  # rows that clusters are formed of, and candidates that are looked at
-ROUNDS = 25
 
 
 @STRATEGIES("typicality")
@@ -46,10 +45,10 @@ class Typicality:
         centers, size = k_means(points, self.clusters, seed)
         looked_at = _first(rows, order, max(SAMPLE, count))
         vectors = checks.embeddings(pool, looked_at)
-        home = _nearest(vectors, centers)
+        home = nearest_mean(vectors, centers)
         labelled = _first(np.flatnonzero(pool.labelled), order, SAMPLE)
         known = checks.embeddings(pool, labelled) if len(labelled) else points[:0]
-        known_home = _nearest(known, centers)
+        known_home = nearest_mean(known, centers)
         typical = typicality(vectors, points[:: max(len(points) // 2048, 1)])
         turns = _round_robin(_count(home, size), _count(known_home, size), size, count)
         picks = np.empty(count, np.int64)
@@ -63,43 +62,6 @@ class Typicality:
 
     def __str__(self) -> str:
         return describe(self)
-
-
-def k_means(points: Floats, clusters: int, seed: int) -> tuple[Floats, Positions]:
-    """Cluster `points` (n, d) by Lloyd's rounds: centers (c, d) and their sizes (c,), empty ones left out.
-
-    c <= clusters. Starts from k-means++ seeds (Arthur & Vassilvitskii 2007), drawn by `seed`.
-    """
-    rng = np.random.default_rng(seed)
-    centers = points[[int(rng.integers(len(points)))]]
-    gap = _squared(points, centers)
-    while len(centers) < min(clusters, len(points)) and gap.max() > 1e-6:
-        drawn = int(rng.choice(len(points), p=gap / gap.sum()))
-        centers = np.concatenate([centers, points[drawn : drawn + 1]])
-        gap = np.minimum(gap, _squared(points, centers[-1:]))
-    home = _nearest(points, centers)
-    for _ in range(ROUNDS):
-        used, inverse = np.unique(home, return_inverse=True)
-        members = np.zeros((len(used), len(points)), np.float32)
-        members[inverse, np.arange(len(points))] = 1
-        centers = members @ points / members.sum(axis=1, keepdims=True)
-        moved = _nearest(points, centers)
-        if np.array_equal(moved, inverse):
-            break
-        home = moved
-    size = np.bincount(home, minlength=len(centers))
-    return centers[size > 0], size[size > 0]
-
-
-def _squared(points: Floats, center: Floats) -> NDArray[np.float64]:
-    gap: NDArray[np.float64] = np.square(points - center).sum(axis=1, dtype=np.float64)
-    return gap
-
-
-def _nearest(points: Floats, centers: Floats) -> Positions:
-    score: Floats = points @ centers.T - np.einsum("ij,ij->i", centers, centers) / 2
-    nearest: Positions = score.argmax(axis=1)
-    return nearest
 
 
 def _first(rows: Positions, order: Positions, limit: int) -> Positions:

@@ -14,7 +14,7 @@ from strategies.types import QueryStrategy
 
 discover()
 
-DRAWS = {"random", "typicality"}  # these draw rows by place: another order of the pool is another draw
+DRAWS = {"alfa_mix", "badge", "dropquery", "probcover", "random", "typicality"}  # these draw rows by place: another order of the pool is another draw
 
 
 def example(name):

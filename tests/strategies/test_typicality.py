@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from strategies import ArrayPool, BadInput, Typicality
-from strategies.cold_start import k_means
+from strategies.k_means import k_means
 from strategies.typicality import typicality
 
 
