@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from strategies.types import BadInput, Floats, Pool, Positions, Prediction, Probabilities
+from strategies.types import (
+    BadInput,
+    Floats,
+    Gaussian,
+    Pool,
+    Positions,
+    Prediction,
+    Probabilities,
+    TagProbabilities,
+    TokenProbabilities,
+)
 
 SUM_TOLERANCE = 1e-3
 
@@ -78,19 +88,104 @@ def embeddings(pool: Pool, positions: Positions) -> Floats:
     return finite_rows("embeddings", pool.embeddings[positions])
 
 
+def prediction(given: Any, n: int | None = None) -> Prediction:
+    """Check whatever kind of prediction this is and give it back; raise BadInput for the first thing wrong.
+
+    n: how many inputs were asked about; None takes the prediction's own word for it
+    """
+    match given:
+        case Probabilities():
+            _probabilities(given, n)
+        case TagProbabilities():
+            _tags(given, n)
+        case Gaussian():
+            _gaussian(given, n)
+        case TokenProbabilities():
+            _tokens(given, n)
+        case _:
+            kinds = "Probabilities, TagProbabilities, Gaussian or TokenProbabilities"
+            raise BadInput(f"prediction is a {type(given).__name__}, expected {kinds}")
+    found: Prediction = given
+    return found
+
+
 def probabilities(prediction: Prediction, n: int) -> Floats:
     """Give class probabilities (members, n, classes); raise BadInput unless each row sums to one."""
     if not isinstance(prediction, Probabilities):
         raise BadInput(f"prediction is a {type(prediction).__name__}, expected Probabilities")
-    values = np.asarray(prediction.values, dtype=np.float32)
-    if values.ndim != 3 or values.shape[1] != n or 0 in (values.shape[0], values.shape[2]):
-        raise BadInput(f"probabilities have shape {values.shape}, expected (members, {n}, classes)")
-    if n == 0:
-        return values
-    if not np.isfinite(values).all() or float(values.min()) < 0:
-        raise BadInput("probabilities hold NaN, infinity or a negative number, expected values from 0 to 1")
-    sums = values.sum(axis=2)
-    worst = int(np.abs(sums - 1).max(axis=0).argmax())
-    if np.abs(sums[:, worst] - 1).max() > SUM_TOLERANCE:
-        raise BadInput(f"probabilities of row {worst} sum to {sums[:, worst].max():.6g}, expected 1")
+    return _probabilities(prediction, n)
+
+
+def _probabilities(prediction: Probabilities, n: int | None) -> Floats:
+    values = _members("probabilities", prediction.values, n, "classes")
+    _sum_to_one(values)
+    if prediction.evidence is not None:
+        _column("evidence", prediction.evidence, values.shape[1])
     return values
+
+
+def _tags(prediction: TagProbabilities, n: int | None) -> None:
+    values = _members("tag probabilities", prediction.values, n, "tags")
+    if not bool(((values >= 0) & (values <= 1)).all()):
+        raise BadInput("tag probabilities hold NaN or a number outside 0 to 1, expected values from 0 to 1")
+
+
+def _gaussian(prediction: Gaussian, n: int | None) -> None:
+    means = _column("mean", prediction.mean, n)
+    deviations = _column("sd", prediction.sd, len(means))
+    if len(deviations) and deviations.min() < 0:
+        row = int(deviations.argmin())
+        raise BadInput(f"sd[{row}] is {deviations[row]:.6g}, expected at least 0")
+
+
+def _tokens(prediction: TokenProbabilities, n: int | None) -> None:
+    values = np.asarray(prediction.values, dtype=np.float32)
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise BadInput(f"token probabilities have shape {values.shape}, expected (tokens, labels)")
+    starts = np.asarray(prediction.starts)
+    expected = "n + 1" if n is None else n + 1
+    if (
+        starts.ndim != 1
+        or len(starts) < 1
+        or starts.dtype.kind not in "iu"
+        or expected not in ("n + 1", len(starts))
+    ):
+        raise BadInput(
+            f"starts are {starts.dtype} {starts.shape}, expected whole numbers of shape ({expected},)"
+        )
+    if starts[0] != 0 or starts[-1] != len(values) or (np.diff(starts.astype(np.int64)) < 0).any():
+        raise BadInput(
+            f"starts run from {starts[0]} to {starts[-1]}, expected to ascend from 0 to {len(values)} tokens"
+        )
+    _sum_to_one(values[None], "token probabilities")
+
+
+def _members(name: str, values: Any, n: int | None, last: str) -> Floats:
+    array = np.asarray(values, dtype=np.float32)
+    if array.ndim != 3 or (n is not None and array.shape[1] != n) or 0 in (array.shape[0], array.shape[2]):
+        rows = "n" if n is None else n
+        raise BadInput(f"{name} have shape {array.shape}, expected (members, {rows}, {last})")
+    return array
+
+
+def _column(name: str, values: Any, n: int | None) -> Floats:
+    array: Floats = np.asarray(values, dtype=np.float32)
+    if array.ndim != 1 or (n is not None and len(array) != n):
+        raise BadInput(f"{name} has shape {array.shape}, expected ({'n' if n is None else n},)")
+    wrong = np.flatnonzero(~np.isfinite(array))
+    if len(wrong):
+        raise BadInput(f"{name}[{wrong[0]}] is {array[wrong[0]]}, expected a finite number")
+    return array
+
+
+def _sum_to_one(values: Floats, name: str = "probabilities") -> None:
+    """Raise BadInput unless each row of (members, n, classes) is at least 0 and sums to one."""
+    if values.shape[1] == 0:
+        return
+    sums = values @ np.ones(values.shape[2], np.float32)  # NaN and infinity reach the sum
+    if not np.isfinite(sums).all() or float(values.min()) < 0:
+        raise BadInput(f"{name} hold NaN, infinity or a negative number, expected values from 0 to 1")
+    worst = int(np.abs(sums - 1).max(axis=0).argmax())
+    member = int(np.abs(sums[:, worst] - 1).argmax())
+    if abs(sums[member, worst] - 1) > SUM_TOLERANCE:
+        raise BadInput(f"{name} of row {worst} sum to {sums[member, worst]:.6g}, expected 1")
