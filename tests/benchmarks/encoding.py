@@ -24,7 +24,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from backend.encoders import Encoder, make
-from backend.encoders.checkpoint import locate
+from backend.encoders.sentence import MINILM
 from strategies.types import Floats
 
 
@@ -83,7 +83,7 @@ def compare(title: str, texts: Sequence[str], ours: Encoder, theirs: SentenceTra
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     turns = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    theirs = SentenceTransformer(str(locate("packaged")), device="cpu", local_files_only=True)
+    theirs = SentenceTransformer(str(MINILM.file().parent), device="cpu", local_files_only=True)
     title, short = short_texts(rows)
     long = docstrings(rows // 4)
     print(f"{torch.get_num_threads()} threads, bfloat16 {torch.cpu._is_avx512_bf16_supported()}")
