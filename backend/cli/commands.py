@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from backend.cli import checking, playing, projects, serving
+from backend.cli import checking, playing, projects, serving, simulating
 from backend.cli.setup import Setup
 from backend.domain import NextlabelError
 
@@ -54,6 +54,7 @@ for command in (
     *projects.COMMANDS,
     *checking.COMMANDS,
     *playing.COMMANDS,
+    *simulating.COMMANDS,
 ):
     group.add_command(command)
 

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 
 from backend.simulate.curves import Needed, Point
-
-OURS, THEIRS, MIDDLE = "#2F6FED", "#E8833A", "#8A8F98"
-NEUTRAL = "rgba(138, 143, 152, 0.25)"
+from backend.simulate.page import MIDDLE, OURS, THEIRS, cards, dress, faint, page, plot
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,7 @@ class Report:
 
 def write(report: Report, file: Path) -> None:
     """Write the page; it needs nothing but itself."""
-    plot: str = figure(report).to_html(
-        full_html=False, include_plotlyjs=True, config={"displayModeBar": False, "responsive": True}
-    )
-    file.write_text(_page(report, plot), encoding="utf-8")
+    file.write_text(_page(report, plot(figure(report), with_script=True)), encoding="utf-8")
 
 
 def figure(report: Report) -> Any:
@@ -93,20 +88,14 @@ def figure(report: Report) -> Any:
         for trace in _traces(report, measure, shown=column == 1):
             drawn.add_trace(trace, row=1, col=column)
     _mark(drawn, report)
-    drawn.update_xaxes(
-        title_text="labels", title_standoff=10, rangemode="tozero", gridcolor=NEUTRAL, zeroline=False
-    )
-    drawn.update_yaxes(tickformat=".0%", gridcolor=NEUTRAL, zeroline=False)
-    drawn.update_layout(
+    dress(
+        drawn,
         height=520,
         margin={"l": 56, "r": 24, "t": 84, "b": 56},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, -apple-system, Segoe UI, sans-serif", "size": 14, "color": MIDDLE},
         legend={"orientation": "h", "y": 1.19, "x": 0, "yanchor": "top"},
-        hovermode="x unified",
-        hoverlabel={"bgcolor": "#ffffff", "font": {"color": "#20242b"}},
     )
+    drawn.update_xaxes(title_text="labels", title_standoff=10, rangemode="tozero")
+    drawn.update_yaxes(tickformat=".0%")
     return drawn
 
 
@@ -121,7 +110,7 @@ def _traces(report: Report, measure: str, *, shown: bool) -> list[Any]:
         edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
         traces += [
             go.Scatter(x=xs, y=high, **edge),
-            go.Scatter(x=xs, y=low, fill="tonexty", fillcolor="rgba(232, 131, 58, 0.16)", **edge),
+            go.Scatter(x=xs, y=low, fill="tonexty", fillcolor=faint(THEIRS, 0.16), **edge),
             go.Scatter(
                 x=xs,
                 y=middle,
@@ -174,7 +163,7 @@ def _mark(drawn: Any, report: Report) -> None:
     )
 
 
-def _page(report: Report, plot: str) -> str:
+def _page(report: Report, drawn: str) -> str:
     waited = sorted(report.delays)
     figures = [
         (f"{report.needed.goal:.1%}", f"accuracy of nextlabel with {report.labels} labels"),
@@ -185,21 +174,15 @@ def _page(report: Report, plot: str) -> str:
         (_labels(report.needed.median, report.needed.limit), "labels that random order needs for the same"),
         (f"{np.median(waited):.1f} s" if waited else "none", "from a label to the re-ordered queue, median"),
     ]
-    cards = "".join(
-        f"<div class=card><b>{html.escape(value)}</b><span>{html.escape(what)}</span></div>"
-        for value, what in figures
-    )
     job = (
         f"“{report.question}” {report.tasks:,} tasks, {len(report.classes)} labels "
         f"({', '.join(report.classes[:12])}{', …' if len(report.classes) > 12 else ''}), "
         f"{report.held_out:,} tasks held out."
     )
-    return _PAGE.format(
-        sentence=html.escape(report.sentence),
-        job=html.escape(job),
-        cards=cards,
-        plot=plot,
-        footing=html.escape(report.footing),
+    return page(
+        "nextlabel: the demo's learning curves",
+        f"<h1>{html.escape(report.sentence)}</h1>\n<p>{html.escape(job)}</p>\n{cards(figures)}\n"
+        f"{drawn}\n<p>{html.escape(report.footing)}</p>",
     )
 
 
@@ -210,33 +193,3 @@ def _labels(count: int | None, limit: int) -> str:
 def _range(needed: Needed) -> str:
     low, high = (_labels(count, needed.limit) for count in needed.range)
     return low if low == high else f"{low} to {high}"
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>nextlabel: the demo's learning curves</title>
-<style>
-  :root {{ color-scheme: light dark; --ink: #1c2026; --soft: #6b7280; --page: #ffffff; --card: #f4f6f9; }}
-  @media (prefers-color-scheme: dark) {{
-    :root {{ --ink: #e8eaee; --soft: #9aa1ac; --page: #14171c; --card: #1e232b; }}
-  }}
-  body {{ margin: 0 auto; max-width: 1120px; padding: 40px 28px; background: var(--page); color: var(--ink);
-         font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }}
-  h1 {{ font-size: 1.75rem; line-height: 1.25; margin: 0 0 .5rem; letter-spacing: -.01em;
-       text-wrap: balance; }}
-  p {{ color: var(--soft); margin: 0 0 1.5rem; max-width: 90ch; }}
-  .cards {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 14px;
-           margin-bottom: 1.5rem; }}
-  .card {{ background: var(--card); border-radius: 12px; padding: 16px 18px; }}
-  .card b {{ display: block; font-size: 1.7rem; font-variant-numeric: tabular-nums; line-height: 1.3; }}
-  .card span {{ color: var(--soft); font-size: .9rem; }}
-</style>
-<h1>{sentence}</h1>
-<p>{job}</p>
-<div class="cards">{cards}</div>
-{plot}
-<p>{footing}</p>
-</html>
-"""

@@ -1,0 +1,223 @@
+"""The page of a simulation: learning curves with bands, what they come to, and how to repeat it."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backend.simulate import wording
+from backend.simulate.outcome import Curves, Doubles, Outcome, t_band
+from backend.simulate.page import FURTHER, MIDDLE, OURS, THEIRS, cards, dress, faint, page, plot, table
+
+MARKED_POINTS = 40
+MARGIN = {"l": 52, "r": 12, "t": 12, "b": 48}
+
+_READING = """Labels needed: where a strategy's mean curve first touches what random order reaches on average
+at the full budget, on straight lines between the steps, against where random order itself first touches it.
+Its interval: 90&nbsp;%, by a bootstrap of the seeds, each draw for both orders. Bands and differences in
+accuracy: 90&nbsp;% t intervals of the mean over the seeds. Differences are taken seed by seed: under one seed
+every strategy begins with the same labels (unless it starts without any), and is measured on the same
+examples. A strategy that was picked as the best of several looks a little better than it is."""
+
+_TOGGLE = """<script>
+for (const button of document.querySelectorAll(".legend button")) button.onclick = () => {
+  const on = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", on);
+  for (const plot of document.querySelectorAll(".js-plotly-plot")) {
+    const mine = plot.data.flatMap((trace, at) => trace.legendgroup === button.dataset.name ? [at] : []);
+    if (mine.length) Plotly.restyle(plot, {visible: on}, mine);
+  }
+};
+</script>"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is told of a simulation.
+
+    pool, test: how many can be labelled, and how many measure
+    settings:   names and values, so that it can be repeated
+    notes:      what people should know before they believe it
+    """
+
+    outcome: Outcome
+    pool: int
+    test: int
+    classes: int
+    settings: Sequence[tuple[str, str]]
+    notes: Sequence[str] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The headline."""
+        return wording.headline(self.outcome)
+
+    @property
+    def footing(self) -> str:
+        """What the headline stands on."""
+        return wording.footing(self.outcome, self.pool, self.classes, self.test)
+
+
+def write(report: Report) -> str:
+    """Write the page; it needs nothing but itself."""
+    outcome = report.outcome
+    notes = "".join(f"<p class=warn>{_inline(note)}</p>" for note in report.notes)
+    curves = "".join(
+        f"<section><h2>{title}</h2>{plot(figure(outcome, field), with_script=first)}</section>"
+        for title, field, first in (("Accuracy", "accuracy", True), ("Macro-F1", "macro_f1", False))
+    )
+    lines = [[_cell(cell, name=at == 0) for at, cell in enumerate(row)] for row in wording.rows(outcome)]
+    settings = [[html.escape(name), _value(name, value)] for name, value in report.settings]
+    body = (
+        f"<h1>{_inline(report.sentence)}</h1>\n<p>{_inline(report.footing)}</p>\n{notes}{_cards(report)}\n"
+        f"{_legend(outcome)}\n<div class=plots>{curves}</div>\n"
+        f"<h2>With {int(outcome.random.labels[-1]):,} labels</h2>\n"
+        f"{table([*map(html.escape, wording.HEAD)], lines, classes='numbers')}\n"
+        f"<h2>Seconds a round</h2>\n{plot(cost(outcome), with_script=False)}\n"
+        "<p>To fit the proxy and to choose the next batch; the mean over the seeds.</p>\n"
+        f"<h2>How to read it</h2>\n<p>{_READING}</p>\n"
+        f"<h2>Settings</h2>\n{table([], settings, classes='settings')}\n{_TOGGLE}"
+    )
+    return page("nextlabel: what a strategy would have saved", body)
+
+
+def figure(outcome: Outcome, field: str) -> Any:
+    """Draw the mean curves of accuracy or macro-F1 with their bands, and what the best one saves."""
+    from plotly import graph_objects as go
+
+    drawn = go.Figure()
+    for each in outcome.curves:
+        _band(drawn, each, getattr(each, field), _color(outcome, each))
+    for each in outcome.curves:
+        _line(drawn, each, getattr(each, field).mean(axis=0), _color(outcome, each), "%{y:.1%}")
+    dress(drawn, height=400, margin=MARGIN, showlegend=False)
+    drawn.update_xaxes(title_text="labels", title_standoff=8, rangemode="tozero")
+    drawn.update_yaxes(tickformat=".0%")
+    _mark(drawn, outcome, field)
+    return drawn
+
+
+def cost(outcome: Outcome) -> Any:
+    """Draw the seconds that a round takes, by labels."""
+    from plotly import graph_objects as go
+
+    drawn = go.Figure()
+    for each in outcome.curves:
+        rounds = slice(1, None) if len(each.labels) > 1 else slice(None)
+        later = Curves(each.name, each.labels[rounds], *(each.seconds[:, rounds],) * 3)
+        _line(drawn, later, later.seconds.mean(axis=0), _color(outcome, each), "%{y:.2f} s")
+    dress(drawn, height=260, margin=MARGIN, showlegend=False)
+    drawn.update_xaxes(title_text="labels", title_standoff=8, rangemode="tozero")
+    drawn.update_yaxes(ticksuffix=" s", rangemode="tozero")
+    return drawn
+
+
+def _band(drawn: Any, each: Curves, values: Doubles, color: str) -> None:
+    if len(values) < 2:
+        return
+    low, high = t_band(values)
+    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": each.name}
+    drawn.add_scatter(x=each.labels, y=high, **edge)
+    drawn.add_scatter(x=each.labels, y=low, fill="tonexty", fillcolor=faint(color, 0.15), **edge)
+
+
+def _line(drawn: Any, each: Curves, values: Doubles, color: str, shown: str) -> None:
+    drawn.add_scatter(
+        x=each.labels,
+        y=values,
+        mode="lines+markers" if len(each.labels) <= MARKED_POINTS else "lines",
+        name=each.name,
+        legendgroup=each.name,
+        line={"color": color, "width": 2.5},
+        marker={"size": 5},
+        hovertemplate=f"{shown}<extra>{html.escape(each.name)}</extra>",
+    )
+
+
+def _mark(drawn: Any, outcome: Outcome, field: str) -> None:
+    best = outcome.best
+    if best is None:
+        return
+    found = (outcome.saved if field == "accuracy" else outcome.saved_f1)[best.name]
+    if found.needed is None or not 0 < found.needed < found.of_random:
+        return
+    drawn.add_shape(
+        type="line",
+        x0=found.needed,
+        x1=found.of_random,
+        y0=found.goal,
+        y1=found.goal,
+        line={"color": MIDDLE, "width": 1.5, "dash": "dash"},
+    )
+    drawn.add_annotation(
+        x=found.needed,
+        y=found.goal,
+        text=f"<b>{found.needed:,.0f}</b> labels instead<br>of {found.of_random:,.0f}",
+        ax=0,
+        ay=96,
+        xanchor="left" if found.needed < found.of_random / 2 else "center",
+        align="left",
+        arrowhead=2,
+        arrowcolor=MIDDLE,
+        font={"color": _color(outcome, best), "size": 14},
+    )
+
+
+def _color(outcome: Outcome, each: Curves) -> str:
+    if each is outcome.random:
+        return THEIRS
+    if each is outcome.best:
+        return OURS
+    others = [curve for curve in outcome.curves[1:] if curve is not outcome.best]
+    return FURTHER[others.index(each) % len(FURTHER)]
+
+
+def _cards(report: Report) -> str:
+    outcome, best = report.outcome, report.outcome.best
+    budget = int(outcome.random.labels[-1])
+    theirs = (
+        wording.percent(outcome.random.accuracy[:, -1].mean()),
+        f"accuracy of random order with {budget:,} labels",
+    )
+    if best is None:
+        return cards([theirs])
+    found = outcome.saved[best.name]
+    needed = wording.NOT_REACHED if found.needed is None else f"{found.needed:,.0f}"
+    return cards(
+        [
+            (needed, f"labels for what random order reaches with {found.of_random:,.0f}"),
+            (wording.percent(best.accuracy[:, -1].mean()), f"accuracy of {best.name} with {budget:,} labels"),
+            theirs,
+            (f"{best.seconds_per_round:.2f} s", f"a round of {best.name}, median"),
+        ]
+    )
+
+
+def _legend(outcome: Outcome) -> str:
+    buttons = "".join(
+        f'<button aria-pressed="true" data-name="{html.escape(each.name)}">'
+        f'<span class=dot style="background: {_color(outcome, each)}"></span>'
+        f"{html.escape(each.name)}</button>"
+        for each in outcome.curves
+    )
+    return f"<div class=legend>{buttons}</div>"
+
+
+def _cell(text: str, *, name: bool) -> str:
+    if name:
+        return f"<code>{html.escape(text)}</code>"
+    value, _, between = text.partition("\n")
+    return html.escape(value) + (f"<small>{html.escape(between)}</small>" if between else "")
+
+
+def _value(name: str, value: str) -> str:
+    return f"<code>{html.escape(value)}</code>" if name in ("command", "strategies") else _inline(value)
+
+
+def _inline(text: str) -> str:
+    """Write text as HTML: `names` as code, and no line break before a percent sign."""
+    escaped = html.escape(text).replace(" %", "&nbsp;%")
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
