@@ -86,7 +86,7 @@ def class_means(points: Floats, home: Positions) -> tuple[Positions, Floats]:
     classes, inverse, size = np.unique(home, return_inverse=True, return_counts=True)
     members = np.zeros((len(classes), len(points)), np.float32)
     members[inverse, np.arange(len(points))] = 1
-    means: Floats = members @ points / size[:, None].astype(np.float32)
+    means: Floats = (members @ points / size[:, None]).astype(np.float32)
     return classes, means
 
 

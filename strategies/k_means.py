@@ -11,6 +11,7 @@ from strategies.types import Floats, Mask, Positions
 
 ROUNDS = 25
 CLUSTERED = 4096
+TIE = 1e-4
 
 
 def k_means(points: Floats, clusters: int, seed: int) -> tuple[Floats, Positions]:
@@ -54,10 +55,12 @@ def central_rows(points: Floats, k: int, seed: int) -> Positions:
     centers, _ = k_means(points, k, seed)
     home = nearest_mean(points, centers)
     gap = np.square(points - centers[home]).sum(axis=1)
-    order = np.lexsort((gap, home))
-    clusters, first = np.unique(home[order], return_index=True)
+    least = np.full(len(centers), np.inf)
+    np.minimum.at(least, home, gap)
+    near = np.flatnonzero(gap <= least[home] * (1 + TIE))  # both rows of a pair, say: the first is taken
+    clusters, first = np.unique(home[near], return_index=True)
     size = np.bincount(home)[clusters]
-    central: Positions = order[first][np.argsort(-size, kind="stable")]
+    central: Positions = near[first][np.argsort(-size, kind="stable")]
     return central
 
 

@@ -14,6 +14,7 @@ from strategies.registry import STRATEGIES, describe
 from strategies.sampling import at_most
 from strategies.types import BadInput, Floats, Pool, Positions, Ranking
 
+ROUNDING = 1e-5  # the row that ends the radius stays outside, however its distance is rounded
 SAMPLE = 4096  # rows that are covered, candidates that are eligible, labelled rows that cover
 
 
@@ -43,7 +44,7 @@ class ProbCover:
             return Ranking(rows[:0], np.empty(0, np.float32), ())
         points = checks.embeddings(pool, at_most(np.arange(len(pool.labelled)), SAMPLE, rng))
         centers, _ = k_means(points, self.clusters, int(rng.integers(2**31)))
-        squared = pure_radius(points, nearest_mean(points, centers), self.purity)
+        squared = pure_radius(points, nearest_mean(points, centers), self.purity) * (1 - ROUNDING)
         labelled = at_most(np.flatnonzero(pool.labelled), SAMPLE, rng)
         covered = (_squared(checks.embeddings(pool, labelled), points) < squared).any(axis=0)
         eligible = at_most(rows, max(SAMPLE, count), rng)

@@ -14,7 +14,8 @@ from strategies.types import QueryStrategy
 
 discover()
 
-DRAWS = {"alfa_mix", "badge", "dropquery", "probcover", "random", "typicality"}  # these draw rows by place: another order of the pool is another draw
+# these draw rows by place: another order of the pool is another draw
+DRAWS = {"alfa_mix", "badge", "dropquery", "probcover", "random", "typicality"}
 
 
 def example(name):
@@ -169,6 +170,28 @@ def test_embeddings_that_are_not_finite_are_refused(strategy, wrong):
         assert "NaN, infinity" in str(error)  # noqa: PT017 - either outcome is right, each is checked
     else:
         np.testing.assert_array_equal(ranking.positions, expected.positions)
+
+
+@pytest.mark.parametrize("shape", [(160,), (160, 8, 2)])
+def test_embeddings_of_a_wrong_shape_are_refused(strategy, shape):
+    """One clear error, or the same answer from a strategy that does not look at them."""
+    answer = linear(8, 3)(clusters())
+    pool = pool_of(clusters(), labelled=[0, 1])
+    object.__setattr__(pool, "model", lambda asked: Probabilities(answer.values[:, : len(asked)]))
+    expected = ask(strategy, pool, 10)
+    object.__setattr__(pool, "embeddings", np.ones(shape, np.float32))
+    try:
+        ranking = ask(strategy, pool, 10)
+    except BadInput as error:
+        assert "expected (n, d)" in str(error)  # noqa: PT017 - either outcome is right, each is checked
+    else:
+        np.testing.assert_array_equal(ranking.positions, expected.positions)
+
+
+@pytest.mark.parametrize("labelled", [(), (0, 4)])
+def test_fewer_different_rows_than_are_asked_for(strategy, labelled):
+    """Three texts, each many times over: each task once all the same."""
+    ask(strategy, pool_of(np.repeat(np.eye(8)[:3], 12, axis=0), labelled), 20)
 
 
 @pytest.mark.parametrize("wrong", ["sum", "nan", "negative", "shape"])
