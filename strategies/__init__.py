@@ -9,20 +9,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from strategies.alfa_mix import AlfaMix as AlfaMix
+    from strategies.badge import Badge as Badge
+    from strategies.cal import Cal as Cal
+    from strategies.cluster_margin import ClusterMargin as ClusterMargin
     from strategies.cold_start import Typicality as Typicality
     from strategies.coverage import Coverage as Coverage
     from strategies.coverage import FacilityLocation as FacilityLocation
     from strategies.coverage import greedy_coverage as greedy_coverage
+    from strategies.dropquery import DropQuery as DropQuery
     from strategies.k_center import greedy_k_center as greedy_k_center
     from strategies.k_center import nearest_center as nearest_center
+    from strategies.near_labelled import NearLabelled as NearLabelled
     from strategies.neighbors import FaissIndex as FaissIndex
     from strategies.pool import ArrayPool as ArrayPool
+    from strategies.probcover import ProbCover as ProbCover
     from strategies.random_order import RandomOrder as RandomOrder
     from strategies.registry import STRATEGIES as STRATEGIES
     from strategies.registry import UNCERTAINTIES as UNCERTAINTIES
     from strategies.registry import build as build
     from strategies.registry import names as names
-    from strategies.seals import NearLabelled as NearLabelled
     from strategies.seals import Seals as Seals
     from strategies.types import BadInput as BadInput
     from strategies.types import Probabilities as Probabilities
@@ -31,12 +37,18 @@ if TYPE_CHECKING:
     from strategies.uncertainty_k_center import UncertaintyKCenter as UncertaintyKCenter
 
 _HOMES = {
+    "AlfaMix": "alfa_mix",
     "ArrayPool": "pool",
     "BadInput": "types",
+    "Badge": "badge",
+    "Cal": "cal",
+    "ClusterMargin": "cluster_margin",
     "Coverage": "coverage",
+    "DropQuery": "dropquery",
     "FacilityLocation": "coverage",
     "FaissIndex": "neighbors",
-    "NearLabelled": "seals",
+    "NearLabelled": "near_labelled",
+    "ProbCover": "probcover",
     "Probabilities": "types",
     "RandomOrder": "random_order",
     "Ranking": "types",
