@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
-from backend.domain import ConfigError, EncoderError
+from backend.domain import ConfigError
 from backend.models import HEADS
 from backend.models.calibration import best_temperature, held_out_logits, mean_loss, stratified_folds
-from backend.models.logistic import Logistic, LogisticProblem, log_softmax
+from backend.models.logistic import Logistic, LogisticProblem, log_softmax, log_sum_exp
+from backend.models.saving import read_arrays, write_arrays
 from strategies.types import BadInput, Floats, Positions, Probabilities
 
 STRENGTHS = (3.0, 30.0)
@@ -91,16 +92,19 @@ class LinearHead:
 
     def predict(self, embeddings: Floats) -> Probabilities:
         """Predict for (n, d): one member, (1, n, classes), each row summing to one. Needs NumPy alone."""
-        if self._fitted is None:
-            raise BadInput("the linear head was asked to predict before it was fitted")
-        width = len(self._fitted.weights)
+        return self.predict_as(self._known(), embeddings)
+
+    def predict_as(self, fitted: Logistic, embeddings: Floats) -> Probabilities:
+        """Predict with another regression of the same classes, such as one fit on part of the rows."""
+        width = len(fitted.weights)
         if embeddings.ndim != 2 or embeddings.shape[1] != width:
             raise BadInput(f"embeddings have shape {embeddings.shape}; expected (n, {width})")
         values = np.zeros((1, len(embeddings), self.classes), dtype=np.float32)
-        if len(embeddings):
-            logits = self._fitted.logits(embeddings.astype(np.float32, copy=False))
-            values[0][:, self._seen] = np.exp(log_softmax(logits / np.float32(self._temperature)))
-        return Probabilities(values)
+        if len(embeddings) == 0:
+            return Probabilities(values, np.empty(0, np.float32))
+        logits = fitted.logits(embeddings.astype(np.float32, copy=False))
+        values[0][:, self._seen] = np.exp(log_softmax(logits / np.float32(self._temperature)))
+        return Probabilities(values, log_sum_exp(logits))
 
     def fresh(self) -> Self:
         """Make an unfitted head of the strength that this one's fit chose; its fit is a single pass."""
@@ -109,40 +113,43 @@ class LinearHead:
 
     def save(self, folder: Path) -> None:
         """Write `linear.npz` into `folder`, all or nothing."""
-        if self._fitted is None:
-            raise BadInput("the linear head was asked to save before it was fitted")
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f".{FILE}.{os.getpid()}"
-        with unfinished.open("wb") as file:
-            np.savez(
-                file,
-                classes=np.int64(self.classes),
-                seen=self._seen,
-                weights=self._fitted.weights,
-                bias=self._fitted.bias,
-                temperature=np.float64(self._temperature),
-                strength=np.float64(self._chosen),
-                chosen=np.bool_(self.strength is None),
-                calibrate=np.bool_(self.calibrate),
-            )
-        unfinished.replace(folder / FILE)
+        write_arrays(folder / FILE, self.state())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; EncoderError where it is not there or not whole. Needs NumPy alone."""
-        path = folder / FILE
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                strength = float(kept["strength"])
-                wanted = None if kept["chosen"] else strength
-                head = cls(int(kept["classes"]), strength=wanted, calibrate=bool(kept["calibrate"]))
-                head._chosen = strength
-                head._seen = kept["seen"]
-                head._fitted = Logistic(weights=kept["weights"], bias=kept["bias"])
-                head._temperature = float(kept["temperature"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise EncoderError(f"cannot load the linear head {path}: {error}; fit it anew") from error
+        return read_arrays(folder / FILE, "linear", cls.restored)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Give what was learned, and how it was configured, as arrays."""
+        fitted = self._known()
+        return {
+            "classes": np.asarray(self.classes),
+            "seen": self._seen,
+            "weights": fitted.weights,
+            "bias": fitted.bias,
+            "temperature": np.asarray(self._temperature),
+            "strength": np.asarray(self._chosen),
+            "chosen": np.asarray(self.strength is None),
+            "calibrate": np.asarray(self.calibrate),
+        }
+
+    @classmethod
+    def restored(cls, state: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the head whose `state` this is."""
+        strength = float(state["strength"])
+        wanted = None if state["chosen"] else strength
+        head = cls(int(state["classes"]), strength=wanted, calibrate=bool(state["calibrate"]))
+        head._chosen = strength
+        head._seen = state["seen"]
+        head._fitted = Logistic(weights=state["weights"], bias=state["bias"])
+        head._temperature = float(state["temperature"])
         return head
+
+    def _known(self) -> Logistic:
+        if self._fitted is None:
+            raise BadInput("the linear head was asked to predict or save before it was fitted")
+        return self._fitted
 
     def _tuned(
         self, problem: LogisticProblem, rows: Floats, indices: Positions, rng: Generator

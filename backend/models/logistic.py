@@ -92,3 +92,10 @@ def log_softmax(logits: Floats) -> Floats:
     shifted = logits - logits.max(axis=-1, keepdims=True)
     result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
+
+
+def log_sum_exp(logits: Floats) -> Floats:
+    """Logarithm of the summed exponentials over the last axis."""
+    largest = logits.max(axis=-1)
+    result: Floats = largest + np.log(np.exp(logits - largest[..., None]).sum(axis=-1))
+    return result

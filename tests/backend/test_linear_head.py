@@ -265,7 +265,7 @@ def test_a_missing_or_torn_file_is_one_clear_error(tmp_path: Path, kept: bytes |
 
 
 def test_heads_are_found_by_name_and_unknown_ones_named() -> None:
-    assert models.names() == ("linear",)
+    assert "linear" in models.names()
     assert isinstance(models.make("linear", {"strength": 3}, classes=2), LinearHead)
     with pytest.raises(ConfigError, match="did you mean 'linear'"):
         models.make("liner", {}, classes=2)
