@@ -122,7 +122,7 @@ def _checked(similarity: Any) -> Any:
     if not hasattr(similarity, "tocsr"):
         rows = values = np.asarray(similarity)
     else:
-        rows = similarity.tocsr()
+        rows = similarity.tocsr(copy=True)
         rows.sum_duplicates()
         values = rows.data
     if rows.ndim != 2 or values.dtype.kind not in "fiub":

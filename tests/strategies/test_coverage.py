@@ -85,6 +85,17 @@ def test_permuting_candidates_and_points_permutes_the_picks(seed):
     assert (np.diff(gains) <= 1e-6).all()
 
 
+def test_the_arguments_are_left_as_they_were():
+    """Neither what is covered nor a sparse matrix with entries in two parts, which count as their sum."""
+    parts = sparse.csr_array((np.full(4, 0.25), np.array([0, 0, 1, 1]), np.array([0, 2, 4])), shape=(2, 2))
+    covered = np.array([0.4, 0.1])
+    positions, gains = greedy_coverage(parts, 2, covered=covered)
+    assert positions.tolist() == [1, 0]
+    np.testing.assert_allclose(gains, [0.4, 0.1], rtol=1e-6)
+    assert parts.nnz == 4
+    assert covered.tolist() == [0.4, 0.1]
+
+
 @pytest.mark.parametrize(
     ("similarity", "options", "message"),
     [
