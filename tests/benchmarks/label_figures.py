@@ -57,7 +57,7 @@ def saving(labels: ArrayLike, curves: Numbers, random: Numbers) -> Saving:
     """Compare `curves` (seeds, budgets) with random's of the same seeds.
 
     By mean curves, not seed by seed: a single curve's first touch of the goal is a matter of luck, and even
-    random would seem to save labels against itself. A mean curve that never arrives counts as 0, never as less.
+    random would seem to save labels against itself. A mean curve that never arrives saves 0, not less.
     """
     goal = float(random.mean(axis=0)[-1])
     needed = labels_needed(labels, curves.mean(axis=0), goal)

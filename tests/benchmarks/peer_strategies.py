@@ -5,8 +5,8 @@
 Both peers get our embeddings, and our fitted model where they ask for one; neither fits a model of its own.
 What is not said here stays at the peer's default. `peers.sh` makes the environment that has them.
 
-small-text draws from NumPy's global generator, which is seeded from `rng` at each call; its BADGE draws from
-a generator that nobody can seed, so its picks differ from run to run.
+Some draw from NumPy's global generator, which is seeded from `rng` at each call; small-text's BADGE draws
+from one that nobody can seed, so its picks differ from run to run.
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ class Skactiveml:
             self._made = skactiveml_strategy(self.name, model.n_classes, int(rng.integers(2**31)))
         every = np.asarray(pool.embeddings[np.arange(len(pool.labelled))])
         asked: dict[str, Any] = {"candidates": rows, "batch_size": count}
+        np.random.seed(int(rng.integers(2**32)))
         if self.name in ("uncertainty", "badge", "dropquery"):
             asked |= {"clf": model, "fit_clf": False}
         with warnings.catch_warnings():
