@@ -33,7 +33,7 @@ from label_report import Result, report
 from numpy.random import Generator
 from threadpoolctl import threadpool_limits
 
-from backend.domain import ConfigError
+from backend.domain import ConfigError, EncoderError
 from backend.models import make
 from backend.simulate.replay import Material, Plan, replay
 from strategies import build
@@ -193,7 +193,7 @@ def jobs_of(sets: Sequence[str], strategies: Sequence[str], seeds: int) -> list[
     for name in sets:
         try:
             fingerprints[name] = data(name).fingerprint
-        except (FileNotFoundError, ConfigError) as error:
+        except (FileNotFoundError, ConfigError, EncoderError) as error:
             print(f"{name} is left out: {error}")
     behaves = {strategy: does(strategy) for strategy in strategies}
     return [
