@@ -22,6 +22,13 @@ from backend.store import Connection
 SAMPLE = 200
 """How many tasks tell whether the encoder suits the data."""
 
+_REMEDIES = {
+    "text": "Set encoder.name to ngram, which suits any language, or encoder.options.model to a sentence "
+    "transformer for this language.",
+    "image": "Repair or remove these images, or set encoder.options.broken to zeros; where the inputs are "
+    "texts, set encoder.name to sentence.",
+}
+
 
 def examine(
     setup: Setup, project: int | None, *, now: Clock, progress: Progress
@@ -87,13 +94,10 @@ def _encoder(setup: Setup, known: Connection, kind: LabelKind) -> Finding:
     section = setup.config.for_project(known.id).encoder
     inputs = [kind.input(data) for data in setup.store.tasks.sample(known.id, SAMPLE)]
     try:
-        complaint = make_encoder(section.name, section.options).misfit(inputs)
+        encoder = make_encoder(section.name, section.options)
+        complaint = encoder.misfit(inputs)
     except NextlabelError as error:
         return Finding("encoder", Level.ERROR, str(error), "Correct `encoder` in the configuration.")
     if complaint:
-        remedy = (
-            "Set encoder.name to ngram, which suits any language, or encoder.options.model to a sentence "
-            "transformer for this language."
-        )
-        return Finding("encoder", Level.WARNING, complaint, remedy)
+        return Finding("encoder", Level.WARNING, complaint, _REMEDIES[encoder.takes])
     return Finding("encoder", Level.OK, f"{section.name} suits {len(inputs)} tasks looked at")

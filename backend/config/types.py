@@ -123,7 +123,8 @@ class Encoder(Section):
     """What turns a task into an embedding."""
 
     name: Annotated[Name, Expected("an encoder's name")] = Field(
-        default="sentence", description="Which encoder: sentence (a transformer) or ngram (any language)."
+        default="sentence",
+        description="Which encoder: sentence (a transformer), ngram (any language) or image (files).",
     )
     options: Options = Field(
         default={}, description="What that encoder takes, such as {model: FOLDER_OR_NAME, device: cpu}."

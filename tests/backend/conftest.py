@@ -139,6 +139,7 @@ class FakeLabelStudio:
 class FakeEncoder:
     """Two directions, by animal, and a little of each task's own."""
 
+    takes = "text"
     fingerprint = "fake-encoder"
     dimension = 8
 

@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from backend import encoders
 from backend.domain import ConfigError
@@ -40,64 +42,144 @@ TEXTS = ["My card has not arrived", "my card hasn't arrived yet", "exchange rate
 texts_of_any_kind = st.lists(st.text(max_size=60), max_size=12)
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Inputs of one kind.
+
+    inputs: the first two are alike, the third is not, and the last is the third again
+    empty:  (n,) those of them that hold nothing
+    alone:  one more, and lists of what may be encoded beside it
+    huge:   some that are large
+    """
+
+    inputs: list[str]
+    empty: np.ndarray
+    alone: str
+    beside: list[list[str]]
+    huge: list[str]
+
+
+def texts() -> Examples:
+    return Examples(
+        inputs=TEXTS,
+        empty=np.array([not text.strip() for text in TEXTS]),
+        alone="Why was my transfer declined?",
+        beside=[["no"], ["a much longer text, of many words, " * 20], TEXTS],
+        huge=["the quick brown fox " * 50_000, "x" * 1_000_000, "語" * 300_000],
+    )
+
+
+def images(folder: Path) -> Examples:
+    """Stripes twice, rings twice, and files of every mode and size."""
+    stripes = picture("stripes", 96, 64)
+    drawn = {
+        "a.png": stripes,
+        "b.jpg": stripes.resize((120, 80)),
+        "c.png": picture("rings", 64, 64),
+        "grey.png": stripes.convert("L"),
+        "palette.gif": picture("rings", 40, 30).convert("P"),
+        "clear.png": stripes.convert("RGBA"),
+        "dot.bmp": picture("rings", 1, 1),
+        "thread.png": picture("rings", 2, 900),
+        "huge.jpg": picture("rings", 4000, 3000),
+    }
+    paths = {}
+    for name, image in drawn.items():
+        image.save(folder / name)
+        paths[name] = str(folder / name)
+    inputs = [paths[name] for name in drawn if name != "huge.jpg"]
+    return Examples(
+        inputs=[*inputs, paths["c.png"]],
+        empty=np.zeros(len(inputs) + 1, bool),
+        alone=paths["a.png"],
+        beside=[[paths["c.png"]], [paths["huge.jpg"]], inputs],
+        huge=[paths["huge.jpg"]],
+    )
+
+
+def picture(kind: str, width: int, height: int) -> Image.Image:
+    down, across = np.mgrid[0:height, 0:width]
+    wave = across / 5 if kind == "stripes" else np.hypot(down - height / 2, across - width / 2) / 2
+    tint = (255, 160, 40) if kind == "stripes" else (60, 120, 255)
+    return Image.fromarray(((np.sin(wave)[..., None] + 1) / 2 * tint).astype(np.uint8))
+
+
 @pytest.fixture(scope="module", params=encoders.names())
 def encoder(request: pytest.FixtureRequest) -> Encoder:
     return encoders.make(request.param, {})
 
 
-def test_embeddings_have_unit_length_or_are_zero(encoder: Encoder) -> None:
-    """Zeros are for texts without a character; everything is finite float32."""
-    found = encoder.encode(TEXTS)
-    assert found.shape == (len(TEXTS), encoder.dimension)
+@pytest.fixture(
+    scope="module", params=[name for name in encoders.names() if encoders.make(name, {}).takes == "text"]
+)
+def text_encoder(request: pytest.FixtureRequest) -> Encoder:
+    return encoders.make(request.param, {})
+
+
+@pytest.fixture(scope="module")
+def examples(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Examples:
+    """What the encoder says that it takes."""
+    return texts() if encoder.takes == "text" else images(tmp_path_factory.mktemp("images"))
+
+
+def test_embeddings_have_unit_length_or_are_zero(encoder: Encoder, examples: Examples) -> None:
+    """Zeros are for inputs that hold nothing; everything is finite float32."""
+    found = encoder.encode(examples.inputs)
+    assert found.shape == (len(examples.inputs), encoder.dimension)
     assert found.dtype == np.float32
     lengths = np.linalg.norm(found, axis=1)
-    written = np.array([bool(text.strip()) for text in TEXTS])
-    np.testing.assert_allclose(lengths[written], 1, atol=1e-5)
-    assert all(length == 0 or abs(length - 1) < 1e-5 for length in lengths[~written])
+    np.testing.assert_allclose(lengths[~examples.empty], 1, atol=1e-5)
+    assert all(length == 0 or abs(length - 1) < 1e-5 for length in lengths[examples.empty])
 
 
-def test_the_order_of_the_texts_is_kept(encoder: Encoder) -> None:
-    """Permuting the texts permutes the embeddings, but for rounding."""
-    order = np.random.default_rng(0).permutation(len(TEXTS))
-    found = encoder.encode([TEXTS[place] for place in order])
-    np.testing.assert_allclose(found, encoder.encode(TEXTS)[order], atol=0.01)
+def test_the_order_of_the_inputs_is_kept(encoder: Encoder, examples: Examples) -> None:
+    """Permuting the inputs permutes the embeddings, but for rounding."""
+    order = np.random.default_rng(0).permutation(len(examples.inputs))
+    found = encoder.encode([examples.inputs[place] for place in order])
+    np.testing.assert_allclose(found, encoder.encode(examples.inputs)[order], atol=0.01)
 
 
-def test_the_same_text_twice_is_the_same_embedding_twice(encoder: Encoder) -> None:
-    found = encoder.encode(TEXTS)
+def test_the_same_input_twice_is_the_same_embedding_twice(encoder: Encoder, examples: Examples) -> None:
+    assert examples.inputs[2] == examples.inputs[-1]
+    found = encoder.encode(examples.inputs)
     np.testing.assert_array_equal(found[2], found[-1])
 
 
-def test_what_is_encoded_beside_a_text_does_not_matter(encoder: Encoder) -> None:
-    """Alone, or beside longer ones: cosine above 0.999."""
-    text = "Why was my transfer declined?"
-    alone = encoder.encode([text])[0]
-    for others in (["no"], ["a much longer text, of many words, " * 20], TEXTS):
-        assert float(encoder.encode([*others, text])[-1] @ alone) > 0.999
+def test_what_is_encoded_beside_an_input_does_not_matter(encoder: Encoder, examples: Examples) -> None:
+    """Alone, or beside others, longer or larger: cosine above 0.999."""
+    alone = encoder.encode([examples.alone])[0]
+    for others in examples.beside:
+        assert float(encoder.encode([*others, examples.alone])[-1] @ alone) > 0.999
 
 
-def test_encoding_twice_gives_the_same_bits(encoder: Encoder) -> None:
-    np.testing.assert_array_equal(encoder.encode(TEXTS), encoder.encode(TEXTS))
+def test_encoding_twice_gives_the_same_bits(encoder: Encoder, examples: Examples) -> None:
+    np.testing.assert_array_equal(encoder.encode(examples.inputs), encoder.encode(examples.inputs))
 
 
 def test_nothing_gives_no_rows(encoder: Encoder) -> None:
     assert encoder.encode([]).shape == (0, encoder.dimension)
 
 
-def test_a_megabyte_of_text_is_embedded(encoder: Encoder) -> None:
-    """With and without a space to cut at."""
-    found = encoder.encode(["the quick brown fox " * 50_000, "x" * 1_000_000, "語" * 300_000])
+def test_a_megabyte_of_text_and_a_large_image_are_embedded(encoder: Encoder, examples: Examples) -> None:
+    """Texts with and without a space to cut at."""
+    found = encoder.encode(examples.huge)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
 
-def test_a_lone_surrogate_is_no_reason_to_fail(encoder: Encoder) -> None:
+def test_a_lone_surrogate_is_no_reason_to_fail(text_encoder: Encoder) -> None:
     """Broken data must not stop the encoding of a pool."""
-    assert np.isfinite(encoder.encode(["broken \ud83d text", "whole"])).all()
+    assert np.isfinite(text_encoder.encode(["broken \ud83d text", "whole"])).all()
 
 
-def test_like_texts_are_nearer_than_unlike_ones(encoder: Encoder) -> None:
-    card, same, other = encoder.encode(TEXTS[:3])
-    assert card @ same > card @ other + 0.1
+def test_like_inputs_are_nearer_than_unlike_ones(encoder: Encoder, examples: Examples) -> None:
+    one, same, other = encoder.encode(examples.inputs[:3])
+    assert one @ same > one @ other + 0.1
+
+
+def test_inputs_of_the_other_kind_do_not_suit_an_image_encoder(encoder: Encoder, examples: Examples) -> None:
+    """What it takes suits it; texts are no images."""
+    assert encoder.misfit(examples.inputs[:3]) is None
+    assert (encoder.misfit(["My card has not arrived"]) is None) == (encoder.takes == "text")
 
 
 def test_fingerprints_name_a_folder_and_tell_encoders_apart(encoder: Encoder) -> None:
@@ -216,7 +298,7 @@ def test_script_shares_sum_to_one_or_are_absent(texts: list[str]) -> None:
 
 
 def test_unknown_names_and_options_name_the_nearest() -> None:
-    assert encoders.names() == ("ngram", "sentence")
+    assert encoders.names() == ("image", "ngram", "sentence")
     with pytest.raises(ConfigError, match="did you mean 'sentence'"):
         encoders.make("sentense", {})
     with pytest.raises(ConfigError, match="did you mean 'dimension'"):
@@ -230,6 +312,10 @@ def test_unknown_names_and_options_name_the_nearest() -> None:
         ("ngram", {"dimension": True}),
         ("ngram", {"seed": -1}),
         ("ngram", {"max_characters": "many"}),
+        ("image", {"model": 3}),
+        ("image", {"device": "tpu"}),
+        ("image", {"precision": "auto"}),
+        ("image", {"broken": "skip"}),
         ("sentence", {"model": ""}),
         ("sentence", {"device": "gpu"}),
         ("sentence", {"precision": "float16"}),
@@ -261,7 +347,7 @@ def test_the_registry_loads_nothing_heavy() -> None:
     program = (
         "import sys; from backend import encoders, models\n"
         "[encoders.make(name, {}) for name in encoders.names()]; models.make('linear', {}, classes=2)\n"
-        "print(sorted({'torch', 'sklearn', 'transformers', 'faiss', 'scipy'} & set(sys.modules)))"
+        "print(sorted({'torch', 'sklearn', 'transformers', 'faiss', 'scipy', 'PIL'} & set(sys.modules)))"
     )
     root = Path(encoders.__file__).parents[2]
     done = subprocess.run(
