@@ -58,7 +58,7 @@ class Asked:
 
 
 @click.command()
-@click.argument("source", metavar="FILE|FOLDER|PROJECT", required=False)
+@click.argument("source", metavar="[FILE|FOLDER|PROJECT]", required=False)
 @click.option("--text", metavar="NAME", help="Column of texts (JSON export: a key of the tasks' data).")
 @click.option("--label", metavar="NAME", help="Column of labels (JSON export: a Choices control).")
 @click.option(
@@ -82,12 +82,12 @@ class Asked:
 @click.option("--example", metavar="NAME", help=f"Play a built-in example instead: {EXAMPLE}.")
 @click.option("--json", "as_json_", is_flag=True, help="Write JSON, for scripts.")
 @click.pass_obj
-def simulate(setup: Setup, **options: Any) -> None:
+def simulate(setup: Setup, /, **options: Any) -> None:
     """Replay labelling on data that has labels: what would each strategy have saved?
 
-    FILE is a CSV file or a JSON export of Label Studio, FOLDER holds one folder of pictures a class, PROJECT is
-    a connected project that has labels. Random order is always among what is compared. Encoder and proxy are
-    those of the configuration; embeddings are kept for the next time.
+    FILE is a CSV file or a JSON export of Label Studio, FOLDER holds one folder of pictures a class, PROJECT
+    is a connected project that has labels. Random order is always among what is compared. Encoder and proxy
+    are those of the configuration; embeddings are kept for the next time.
     """
     asked = Asked(**options)
     with interruptible():
@@ -177,9 +177,9 @@ def _say(report: Report, asked: Asked) -> None:
         )
         return
     drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for place, name in enumerate(wording.HEAD):
+    for place, name in enumerate(wording.SHORT_HEAD):
         drawn.add_column(name, justify="left" if place == 0 else "right", overflow="fold")
-    for row in wording.rows(report.outcome):
+    for row in wording.short_rows(report.outcome):
         drawn.add_row(*row)
     console().print(drawn)
     click.echo(f"\n{report.sentence}\n{report.footing}\nReport: {page.absolute()}")

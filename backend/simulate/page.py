@@ -81,17 +81,17 @@ _PAGE = """<!doctype html>
          font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }
   h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 .5rem; letter-spacing: -.01em;
        text-wrap: balance; }
-  h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
+  h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
   p { color: var(--soft); margin: 0 0 1.5rem; max-width: 90ch; }
   code { font: .92em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-  h1 code { font-size: .88em; }
+  h1 code { font-size: .88em; font-weight: 600; }
   .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 14px;
            margin-bottom: 1.5rem; }
   .card { background: var(--card); border-radius: 12px; padding: 16px 18px; }
   .card b { display: block; font-size: 1.7rem; font-variant-numeric: tabular-nums; line-height: 1.3; }
   .card span { color: var(--soft); font-size: .9rem; }
-  .plots { display: grid; gap: 8px 28px;
-           grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); }
+  .plots { display: grid; gap: 0 28px; grid-template-columns: minmax(0, 1fr); }
+  @media (min-width: 860px) { .plots { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
   .plots > section { min-width: 0; }
   .legend { display: flex; flex-wrap: wrap; gap: 8px; margin: 0 0 .5rem; }
   .legend button { font: inherit; font-size: .92rem; color: inherit; background: var(--card); border: 0;
@@ -112,7 +112,8 @@ _PAGE = """<!doctype html>
   @media (max-width: 560px) {
     body { padding: 24px 16px; }
     h1 { font-size: 1.4rem; }
-    .cards { grid-template-columns: 1fr 1fr; gap: 10px; }
+    .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 10px; }
+    .card { overflow-wrap: anywhere; }
     .card { padding: 12px 14px; }
     .card b { font-size: 1.3rem; }
     .settings td { display: block; border: 0; padding: 0 0 2px; white-space: normal; }

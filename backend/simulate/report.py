@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from backend.simulate import wording
 from backend.simulate.outcome import Curves, Doubles, Outcome, t_band
 from backend.simulate.page import FURTHER, MIDDLE, OURS, THEIRS, cards, dress, faint, page, plot, table
@@ -144,26 +146,32 @@ def _mark(drawn: Any, outcome: Outcome, field: str) -> None:
     found = (outcome.saved if field == "accuracy" else outcome.saved_f1)[best.name]
     if found.needed is None or not 0 < found.needed < found.of_random:
         return
-    drawn.add_shape(
-        type="line",
-        x0=found.needed,
-        x1=found.of_random,
-        y0=found.goal,
-        y1=found.goal,
-        line={"color": MIDDLE, "width": 1.5, "dash": "dash"},
-    )
+    line = {"color": MIDDLE, "width": 1.5, "dash": "dash"}
+    drawn.add_shape(type="line", x0=found.needed, x1=found.of_random, y0=found.goal, y1=found.goal, line=line)
+    down = {"x0": found.needed, "x1": found.needed, "y0": 0, "y1": found.goal}
+    drawn.add_shape(type="line", **down, line={**line, "width": 1})
+    drawn.update_yaxes(range=_range(outcome, field))
     drawn.add_annotation(
-        x=found.needed,
-        y=found.goal,
-        text=f"<b>{found.needed:,.0f}</b> labels instead<br>of {found.of_random:,.0f}",
-        ax=0,
-        ay=96,
-        xanchor="left" if found.needed < found.of_random / 2 else "center",
-        align="left",
-        arrowhead=2,
-        arrowcolor=MIDDLE,
-        font={"color": _color(outcome, best), "size": 14},
+        xref="paper",
+        yref="paper",
+        x=0.98,
+        y=0.04,
+        xanchor="right",
+        yanchor="bottom",
+        align="right",
+        text=f"<b>{found.needed:,.0f}</b> labels<br>instead of {found.of_random:,.0f}",
+        showarrow=False,
+        font={"color": _color(outcome, best), "size": 15},
     )
+
+
+def _range(outcome: Outcome, field: str) -> tuple[float, float]:
+    """Leave room for what is drawn; a line down to the axis must not stretch it to zero."""
+    means = np.concatenate([getattr(each, field).mean(axis=0) for each in outcome.curves])
+    bands = np.concatenate([t_band(getattr(each, field)).ravel() for each in outcome.curves])
+    low, high = max(bands.min(), means.min() - 0.15), min(bands.max(), means.max() + 0.1)
+    room = 0.04 * (high - low)
+    return max(0.0, low - room), min(1.0, high + room)
 
 
 def _color(outcome: Outcome, each: Curves) -> str:
@@ -188,10 +196,10 @@ def _cards(report: Report) -> str:
     needed = wording.NOT_REACHED if found.needed is None else f"{found.needed:,.0f}"
     return cards(
         [
-            (needed, f"labels for what random order reaches with {found.of_random:,.0f}"),
-            (wording.percent(best.accuracy[:, -1].mean()), f"accuracy of {best.name} with {budget:,} labels"),
+            (needed, f"labels for what {found.of_random:,.0f} reach in random order"),
+            (wording.percent(best.accuracy[:, -1].mean()), f"its accuracy with {budget:,} labels"),
             theirs,
-            (f"{best.seconds_per_round:.2f} s", f"a round of {best.name}, median"),
+            (f"{best.seconds_per_round:.2f} s", "to fit and choose, the median round"),
         ]
     )
 

@@ -81,7 +81,8 @@ def errors(
 ) -> Doubles:
     """Label `points` (n, 1) as `strategy` asks; how far off the boundary is after each label: (labels,)."""
     pool = ArrayPool(points, np.zeros(len(points), bool), model_at(0.5))
-    low, high, found = 0.0, 1.0, []
+    low, high = 0.0, 1.0
+    found: list[float] = []
     while len(found) < labels:
         wanted = min(batch, labels - len(found))
         asked = strategy(pool, pool.candidates, wanted, rng).positions

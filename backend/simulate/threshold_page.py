@@ -11,10 +11,10 @@ from backend.simulate.outcome import LEVEL, Doubles
 from backend.simulate.page import MIDDLE, OURS, THEIRS, cards, dress, faint, page, plot
 from backend.simulate.threshold import POINTS, RANDOM_LABELS, SHOWN_AFTER, Found
 
-_STORY = """Points lie on a line; those beyond a threshold, which nobody knows, are of the other class. Uncertainty
-sampling (<code>margin</code>) asks for the point that the model is least sure of, halves what is left with every
-label, and its error falls like 2<sup>&minus;n</sup>. Random order waits until a point happens to fall close to the
-threshold: its error falls like 1/n."""
+_STORY = """Points lie on a line; those beyond a threshold, which nobody knows, are of the other class.
+Uncertainty sampling (<code>margin</code>) asks for the point that the model is least sure of and halves what
+is left with every label: its error falls like 2<sup>&minus;n</sup>. Random order waits until a point happens
+to lie close to the threshold: its error falls like 1/n."""
 
 
 def sentence(found: Found) -> str:
@@ -23,8 +23,8 @@ def sentence(found: Found) -> str:
     labels = f"more than {RANDOM_LABELS}" if needed is None else f"{needed:.0f}"
     between = f"{_labels(low)} to {_labels(high)}"
     return (
-        f"Uncertainty sampling finds the boundary to within {found.error:.4f} with {SHOWN_AFTER} labels; random "
-        f"order needs {labels} (90 % interval {between})."
+        f"Uncertainty sampling finds the boundary to within {found.error:.4f} with {SHOWN_AFTER} labels; "
+        f"random order needs {labels} (90 % interval {between})."
     )
 
 
@@ -50,11 +50,13 @@ def write(found: Found) -> str:
         (f"{len(found.active):,}", f"repetitions, each with {POINTS:,} points of its own"),
     ]
     title = "nextlabel: finding a threshold"
+    head = html.escape(sentence(found)).replace(" %", "&nbsp;%")
     return page(
         title,
-        f"<h1>{html.escape(sentence(found)).replace(' %', '&nbsp;%')}</h1>\n<p>{_STORY}</p>\n{cards(figures)}\n"
+        f"<h1>{head}</h1>\n<p>{_STORY}</p>\n{cards(figures)}\n"
         f"<h2>Mean distance to the true boundary</h2>\n{plot(figure(found), with_script=True)}\n"
-        f"<p>Both look for the same thresholds among the same points. Bands: {LEVEL:.0%} intervals of the mean. "
+        "<p>Both look for the same thresholds among the same points. "
+        f"Bands: {100 * LEVEL:.0f}&nbsp;% intervals of the mean. "
         "What random order needs is read off its mean curve, on straight lines between labels; its interval "
         "is a bootstrap of the repetitions.</p>",
     )

@@ -18,6 +18,8 @@ HEAD = (
     "for its macro-F1",
     "a round",
 )
+SHORT_HEAD = ("strategy", "accuracy", "macro-F1", "labels", "saved", "a round")
+"""`labels`: needed for random order's accuracy."""
 
 
 def headline(outcome: Outcome) -> str:
@@ -62,6 +64,16 @@ def footing(outcome: Outcome, examples: int, classes: int, measured: int) -> str
 def rows(outcome: Outcome) -> list[tuple[str, ...]]:
     """Give a line per strategy under `HEAD`; what follows a line break is the interval."""
     return [_row(outcome, each) for each in outcome.curves]
+
+
+def short_rows(outcome: Outcome) -> list[tuple[str, ...]]:
+    """Give a line per strategy under `SHORT_HEAD`, for eighty columns."""
+    found: list[tuple[str, ...]] = []
+    for row in rows(outcome):
+        name, accuracy, _, macro, needed, saved, _, seconds = row
+        share, _, between = saved.partition("\n")
+        found.append((name, accuracy, macro, needed, f"{share} ({between})" if between else share, seconds))
+    return found
 
 
 def plain(outcome: Outcome) -> list[dict[str, Any]]:
@@ -128,6 +140,6 @@ def _saving(found: Saved) -> str:
 
 def _points(lead: Interval) -> str:
     said = f"{100 * lead.mean:+.1f}"
-    if lead.low is None or lead.high is None:
-        return said
-    return f"{said}\n{100 * lead.low:+.1f} to {100 * lead.high:+.1f}"
+    if lead.low is not None and lead.high is not None:
+        said += f"\n{100 * lead.low:+.1f} to {100 * lead.high:+.1f}"
+    return said.replace("-", "\N{MINUS SIGN}")
