@@ -129,6 +129,7 @@ def play(job: Job) -> tuple[Job, float]:
         "accuracy": [step.accuracy for step in steps],
         "macro_f1": [step.macro_f1 for step in steps],
         "seconds": timed.seconds,
+        "filled": getattr(timed.strategy, "filled", 0),
     }
     job.path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = job.path.with_suffix(f".{os.getpid()}")
@@ -153,7 +154,16 @@ def kept(jobs: Sequence[Job]) -> list[Result]:
             row: dict[str, Any] = json.loads(job.path.read_text(encoding="utf-8"))
             curves = {metric: np.array(row[metric]) for metric in ("accuracy", "macro_f1")}
             seconds = float(np.mean(row["seconds"])) if row["seconds"] else 0.0
-            found.append(Result(job.data, job.strategy, job.seed, np.array(row["labels"]), curves, seconds))
+            result = Result(
+                data=job.data,
+                strategy=job.strategy,
+                seed=job.seed,
+                labels=np.array(row["labels"]),
+                curves=curves,
+                seconds=seconds,
+                filled=row.get("filled", 0),
+            )
+            found.append(result)
     return found
 
 

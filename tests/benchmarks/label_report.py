@@ -20,6 +20,7 @@ class Result:
     labels:  (budgets,)
     curves:  by metric, (budgets,)
     seconds: CPU seconds to choose a batch, on average
+    filled:  rows drawn at random in the place of rows that a peer chose twice
     """
 
     data: str
@@ -28,6 +29,7 @@ class Result:
     labels: Positions
     curves: Mapping[str, Numbers]
     seconds: float
+    filled: int = 0
 
 
 class Results:
@@ -159,7 +161,13 @@ def summary(
         "metric, seed) that every strategy has played; saved: share of random's labels, mean over the data\n"
         "sets; below random: budgets where the paired 90 % interval ends below 0, over data sets and metrics"
     )
-    return f"{title}\n{aligned(rows)}"
+    return "\n".join([title, aligned(rows), *gaps(results, order, names)])
+
+
+def gaps(results: Results, order: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Say which peers chose rows twice; random ones took their place."""
+    filled = {name: sum(r.filled for r in results.by.values() if r.strategy == name) for name in order}
+    return [f"{names[name]} chose {count} rows twice" for name, count in filled.items() if count]
 
 
 def table(
