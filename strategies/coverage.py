@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from strategies import checks
 from strategies.registry import STRATEGIES, Uncertainty, describe
-from strategies.sampling import at_most
+from strategies.sampling import at_most, weighted_sample
 from strategies.types import BadInput, Floats, Pool, Positions, Ranking
 from strategies.uncertainty import margin, score_rows, top
 
@@ -137,9 +137,9 @@ def _checked(similarity: Any) -> Any:
 class Coverage:
     """UHerding: cover what the model is unsure of, weighted by how unsure (Bae et al. 2024).
 
-    The labelled rows cover already. Among more candidates than `reference`, as many are drawn in proportion
-    to their uncertainty to be covered, each worth the same: a sample of the weighted sum. Of more candidates
-    than `shortlist`, the most uncertain are eligible.
+    The labelled rows cover already. Of more candidates than `reference`, as many are drawn to be covered: the
+    weighted sum over the sample estimates that over all, unbiased. Of more candidates than `shortlist`, the
+    most uncertain are eligible.
 
     uncertainty: what a candidate is worth
     radius:      how far a row covers: similarity exp(-distance^2 / 2 radius^2) of unit vectors
@@ -161,13 +161,8 @@ class Coverage:
         if count == 0:
             return Ranking(rows[:0], np.empty(0, np.float32), ())
         score = score_rows(pool, rows, self.uncertainty)
-        worth = np.maximum(score.astype(np.float64), FLOOR)
         eligible = np.sort(top(score, max(self.shortlist, count)))
-        if len(rows) > self.reference:
-            sample = np.sort(rng.choice(len(rows), self.reference, replace=False, p=worth / worth.sum()))
-            worth = np.ones(len(sample))
-        else:
-            sample = np.arange(len(rows))
+        sample, worth = weighted_sample(np.maximum(score, FLOOR), self.reference, rng)
         picks, gains = _cover(pool, rows[eligible], rows[sample], worth, count, self.radius, rng)
         reasons = tuple(
             f"the model is unsure of this ({score[pick]:.2f}) and of tasks like it"
