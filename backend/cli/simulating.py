@@ -186,8 +186,8 @@ def _say(report: Report, asked: Asked) -> None:
 
 
 def _play_example(asked: Asked, name: str) -> None:
+    from backend.simulate import threshold
     from backend.simulate.run import open_folder, put
-    from backend.simulate.threshold import play
     from backend.simulate.threshold_page import plain, sentence, write
 
     if name != EXAMPLE:
@@ -198,7 +198,7 @@ def _play_example(asked: Asked, name: str) -> None:
         )
     open_folder(asked.out)
     with progress_bars(shown=not asked.as_json_) as progress:
-        found = play(progress=progress)
+        found = threshold.play(threshold.REPETITIONS, progress)
     page = asked.out / REPORT
     put(page, write(found))
     if asked.as_json_:

@@ -149,45 +149,46 @@ def t_band(values: Doubles) -> Doubles:
 
 def labels_to_reach(labels: NDArray[np.int64], values: Doubles, goal: float) -> float | None:
     """Find where the curve first touches `goal`, on straight lines between its points; None where never."""
-    above = np.flatnonzero(values >= goal)
-    if len(above) == 0:
-        return None
-    end = int(above[0])
-    if end == 0:
-        return float(labels[0])
-    share = (goal - values[end - 1]) / (values[end] - values[end - 1])
-    return float(labels[end - 1] + share * (labels[end] - labels[end - 1]))
+    found = float(_touches(labels, values[None], np.array([goal]))[0])
+    return None if np.isinf(found) else found
 
 
 def saved(labels: NDArray[np.int64], ours: Doubles, random: Doubles) -> Saved:
     """Compare the mean curves of `ours` and of `random`, both (seeds, p) under the same seeds."""
-    goal, needed, of_random, share = _share(labels, ours.mean(axis=0), random.mean(axis=0))
-    low = high = None
-    never = float(share is None)
-    if len(ours) > 1 and ours is not random:
-        rng = np.random.default_rng(0)
-        drawn = rng.integers(len(ours), size=(DRAWS, len(ours)))
-        shares = [_share(labels, ours[draw].mean(axis=0), random[draw].mean(axis=0))[3] for draw in drawn]
-        never = float(np.mean([each is None for each in shares]))
-        ordered = np.sort([-np.inf if each is None else each for each in shares])
-        low, high = (_or_none(_quantile(ordered, q)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Saved(goal, needed, of_random, share, low, high, never)
+    seeds = len(ours)
+    mean = np.full((1, seeds), 1 / seeds)
+    goal, needed, of_random, share = (float(each[0]) for each in _compare(labels, ours, random, mean))
+    low, high, never = -np.inf, -np.inf, float(np.isinf(share))
+    if seeds > 1 and ours is not random:
+        drawn = np.random.default_rng(0).multinomial(seeds, mean[0], DRAWS) / seeds
+        shares = np.sort(_compare(labels, ours, random, drawn)[3])
+        never = float(np.isinf(shares).mean())
+        # no interpolation: between minus infinity and a number there is no middle
+        low, high = (shares[round(q * (DRAWS - 1))] for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Saved(goal, _or_none(needed), of_random, _or_none(share), _or_none(low), _or_none(high), never)
 
 
-def _share(
-    labels: NDArray[np.int64], ours: Doubles, random: Doubles
-) -> tuple[float, float | None, float, float | None]:
-    goal = float(random[-1])
-    of_random = labels_to_reach(labels, random, goal)
-    assert of_random is not None  # its last point is the goal
-    needed = labels_to_reach(labels, ours, goal)
-    return goal, needed, of_random, None if needed is None else 1 - needed / of_random
+def _compare(
+    labels: NDArray[np.int64], ours: Doubles, random: Doubles, weights: Doubles
+) -> tuple[Doubles, Doubles, Doubles, Doubles]:
+    """Give goal, labels needed by both and share saved, each (b,), for seeds weighted by `weights` (b, seeds)."""
+    theirs = weights @ random
+    goal = theirs[:, -1]
+    needed, of_random = _touches(labels, weights @ ours, goal), _touches(labels, theirs, goal)
+    return goal, needed, of_random, 1 - needed / of_random
 
 
-def _quantile(ordered: Doubles, q: float) -> float:
-    """Take the nearest of the `ordered` values: between minus infinity and a number there is no middle."""
-    return float(ordered[round(q * (len(ordered) - 1))])
+def _touches(labels: NDArray[np.int64], values: Doubles, goals: Doubles) -> Doubles:
+    """Find where each of the curves (b, p) first touches its goal (b,): (b,), infinite where never."""
+    above = values >= goals[:, None]
+    rows, end = np.arange(len(values)), above.argmax(axis=1)
+    start = np.maximum(end - 1, 0)
+    before, after = values[rows, start], values[rows, end]
+    rise = np.where(end > 0, after - before, 1)
+    share = np.where(end > 0, (goals - before) / np.where(rise == 0, 1, rise), 0)
+    found = labels[start] + share * (labels[end] - labels[start])
+    return np.where(above.any(axis=1), found, np.inf)
 
 
 def _or_none(value: float) -> float | None:
-    return None if np.isinf(value) else value
+    return None if np.isinf(value) else float(value)

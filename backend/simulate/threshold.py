@@ -51,14 +51,14 @@ class Found:
     def needed_range(self) -> tuple[float | None, float | None]:
         """Its 90 % interval, by a bootstrap of the repetitions."""
         rng, count = np.random.default_rng(0), len(self.active)
-        drawn = [rng.integers(count, size=count) for _ in range(DRAWS)]
+        drawn = (rng.integers(count, size=count) for _ in range(DRAWS))
         found = [_needed(self.active[rows], self.random[rows]) for rows in drawn]
         ordered = sorted(np.inf if each is None else each for each in found)
         low, high = (ordered[round(q * (DRAWS - 1))] for q in (0.05, 0.95))
         return (None if np.isinf(low) else low), (None if np.isinf(high) else high)
 
 
-def play(repetitions: int = REPETITIONS, progress: Progress = silent) -> Found:
+def play(repetitions: int, progress: Progress = silent) -> Found:
     """Look for a random threshold in `repetitions` pools of random points, once by each strategy."""
     margin, random = build("margin"), build("random")
     active = np.empty((repetitions, ACTIVE_LABELS))

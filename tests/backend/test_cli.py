@@ -83,7 +83,7 @@ def test_the_readmes_configuration_table_is_the_generated_one() -> None:
 
 
 def test_what_scripts_read_is_offered_as_json() -> None:
-    for name in ("connect", "status", "doctor"):
+    for name in ("connect", "status", "doctor", "simulate"):
         options = {flag for parameter in group.commands[name].params for flag in parameter.opts}
         assert "--json" in options
 

@@ -1,0 +1,141 @@
+"""Labels saved, intervals, and the words for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from backend.domain import NextlabelError
+from backend.simulate import wording
+from backend.simulate.outcome import Curves, Outcome, gather, labels_to_reach, saved, t_band, t_interval
+
+VALUES = st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=8)
+
+
+@given(VALUES, st.floats(0, 1, allow_subnormal=False), st.integers(1, 50), st.integers(1, 50))
+def test_labels_to_reach_is_where_a_walk_along_the_curve_first_touches_the_goal(values, goal, first, step):
+    """The slow twin walks from point to point; on the curve, what was found has the goal's height."""
+    labels = first + step * np.arange(len(values))
+    found = labels_to_reach(labels, np.array(values), goal)
+    walked = None
+    for place, value in enumerate(values):
+        if value >= goal:
+            left = values[place - 1]
+            back = 0 if place == 0 else (value - goal) / (value - left)
+            walked = labels[place] - back * step
+            break
+    assert found == (None if walked is None else pytest.approx(walked))
+    if found is not None and found > labels[0]:
+        assert np.interp(found, labels, values) == pytest.approx(goal, abs=1e-6)
+
+
+def test_labels_saved_by_hand():
+    """Random order ends at 0.8 with 40 labels; ours passes it halfway between 10 and 20."""
+    labels = np.array([10, 20, 30, 40])
+    random = np.array([[0.2, 0.4, 0.6, 0.8]])
+    ours = np.array([[0.7, 0.9, 0.9, 0.9]])
+    found = saved(labels, ours, random)
+    assert (found.goal, found.needed, found.of_random) == pytest.approx((0.8, 15, 40))
+    assert found.share == pytest.approx(1 - 15 / 40)
+    assert (found.low, found.high) == (None, None)
+
+
+def test_random_order_is_measured_by_its_own_first_touch():
+    """Its mean curve may touch its last value early: that is what others are compared with."""
+    labels = np.array([10, 20, 30, 40])
+    random = np.array([[0.2, 0.9, 0.7, 0.8]])
+    assert saved(labels, random, random).of_random == pytest.approx(10 + 10 * 0.6 / 0.7)
+    assert saved(labels, random, random).share == 0
+
+
+def test_a_goal_that_is_never_reached_is_said_to_be():
+    labels, rng = np.array([10, 20]), np.random.default_rng(0)
+    random = np.array([[0.5, 0.9]] * 4) + rng.normal(0, 0.01, (4, 2))
+    found = saved(labels, random - 0.3, random)
+    assert (found.needed, found.share, found.low, found.high, found.never) == (None, None, None, None, 1.0)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_bootstrap_draws_the_same_seeds_for_both(seed):
+    """What all seeds share is no uncertainty: where ours is random's curve moved, the interval is a point.
+
+    Were the seeds drawn apart, the large differences between them would show.
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.array([10, 20, 30, 40])
+    level = rng.normal(0, 0.2, (5, 1))
+    random = level + np.array([0.1, 0.2, 0.3, 0.4])
+    ours = level + np.array([0.2, 0.4, 0.6, 0.8])
+    found = saved(labels, ours, random)
+    assert found.share == pytest.approx(0.5)
+    assert (found.low, found.high) == pytest.approx((0.5, 0.5))
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=9))
+def test_the_t_interval_is_scipys(values):
+    found = t_interval(np.array(values))
+    error = stats.sem(values)
+    if error > 1e-9:
+        assert (found.low, found.high) == pytest.approx(
+            stats.t.interval(0.9, len(values) - 1, np.mean(values), error)
+        )
+    assert t_interval(np.array(values[:1])).low is None
+    assert t_band(np.array([[1.0, 2.0]])).tolist() == [[1, 2], [1, 2]]
+
+
+def curves(name, *accuracy, labels=(10, 20, 30)):
+    rows = np.array(accuracy, float)
+    return Curves(name, np.array(labels), rows, rows / 2, np.full(rows.shape, 0.25))
+
+
+RANDOM = curves("random", [0.2, 0.4, 0.6], [0.2, 0.42, 0.6])
+
+
+def test_the_headline_names_the_strategy_that_saves_most():
+    better = curves("a(b, c)", [0.5, 0.7, 0.8], [0.5, 0.7, 0.8])
+    worse = curves("worse", [0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
+    outcome = Outcome((RANDOM, worse, better), (0, 1))
+    assert outcome.best is better
+    assert wording.headline(outcome) == (
+        "`a(b, c)` needs 50 % fewer labels than random order for the same accuracy "
+        "(90 % interval 50 to 50 %)."
+    )
+    assert "15 labels instead of 30. The best of 2 strategies" in wording.footing(outcome, 100, 3, 50)
+    named = {row[0]: row for row in wording.rows(outcome)}
+    assert named["worse"][4:6] == ("not reached", "not reached\nnot reached in 100 % of the draws")
+    assert named["random"][4] == "30"
+    assert named["a(b, c)"][2] == "+20.0\n+20.0 to +20.0"
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        ((), "Random order reaches 60.0 % accuracy with 30 labels."),
+        (
+            (curves("x", [0.1, 0.2, 0.5]),),
+            "No strategy reaches random order's 60.0 % within 30 labels; `x` comes",
+        ),
+        ((curves("x", [0.3, 0.5, 0.61]),), "(one seed: no interval)"),
+    ],
+)
+def test_the_headline_is_honest_where_there_is_little_to_say(others, says):
+    assert says in wording.headline(Outcome((curves("random", [0.2, 0.4, 0.6]), *others), (0,)))
+
+
+def test_a_gain_that_may_be_chance_is_called_that():
+    shaky = curves("x", [0.2, 0.7, 0.8], [0.2, 0.3, 0.5])
+    said = wording.headline(Outcome((RANDOM, shaky), (0, 1)))
+    assert "which may be chance (90 % interval from not reached to" in said
+
+
+def test_a_step_without_labels_is_no_point_of_a_curve():
+    step = {"labels": 0, "accuracy": 0.0, "macro_f1": 0.0, "seconds": 0.1}
+    played = {("random", seed): [step, {**step, "labels": 5, "accuracy": 0.5}] for seed in (0, 1)}
+    [found] = gather(played, ["random"]).curves
+    assert found.labels.tolist() == [5]
+    played["random", 1][-1]["labels"] = 4
+    with pytest.raises(NextlabelError, match="ranked fewer rows than asked for"):
+        gather(played, ["random"])

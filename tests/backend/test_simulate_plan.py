@@ -1,0 +1,136 @@
+"""Strategies as people type them, and how labels are spent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.domain import ConfigError
+from backend.simulate.plan import (
+    OwnBeginning,
+    make_plan,
+    needs_model,
+    own_beginning,
+    split_names,
+    strategy_names,
+)
+from backend.simulate.replay import Plan
+from strategies import ArrayPool
+from strategies.registry import build
+
+NAMES = st.recursive(
+    st.sampled_from(["a", "margin", "x_1", "'p,q'"]),
+    lambda inner: st.tuples(st.sampled_from(["f", "seals"]), st.lists(inner, max_size=3)).map(
+        lambda made: f"{made[0]}({', '.join(made[1])})"
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.lists(NAMES, max_size=5), st.sampled_from([",", ", ", " ,\t"]))
+def test_commas_in_brackets_and_quotes_do_not_split(names, comma):
+    assert split_names(comma.join(names)) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", []),
+        (" , ,", []),
+        ("a,,b,", ["a", "b"]),
+        ("seals(margin, from_rows=1),margin", ["seals(margin, from_rows=1)", "margin"]),
+        ("a(b,c", ["a(b,c"]),
+        ("a),b", ["a)", "b"]),
+    ],
+)
+def test_names_are_split_as_one_reads_them(text, parts):
+    assert split_names(text) == parts
+
+
+def test_random_order_is_always_compared_and_comes_first():
+    assert strategy_names("margin, seals(margin, from_rows=5),margin") == (
+        "random",
+        "margin",
+        "seals(margin, from_rows=5)",
+    )
+    assert strategy_names("margin,random") == ("random", "margin")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "names none; expected some"),
+        ("margni", "did you mean 'margin'"),
+        ("seals(margn)", "did you mean 'margin'"),
+        ("seals(margin, from_rwos=1)", "did you mean 'from_rows'"),
+        ("margin,seals(margin", "is not an expression"),
+    ],
+)
+def test_what_is_no_strategy_is_named_in_one_line(text, says):
+    with pytest.raises(ConfigError, match=says) as caught:
+        strategy_names(text)
+    assert str(caught.value).startswith("--strategies")
+    assert "\n" not in str(caught.value)
+
+
+@given(st.integers(10, 100_000), st.integers(2, 300))
+def test_the_proposed_plan_fits_any_data(pool, classes):
+    """At most half of the pool, a start below the budget, about 20 rounds."""
+    plan = make_plan(pool, classes)
+    assert 1 <= plan.budget <= pool // 2 or plan.budget == 1
+    assert plan.budget <= max(200, 10 * classes)
+    assert 0 <= plan.start < plan.budget
+    assert 1 <= plan.batch <= plan.budget
+    assert plan.budget / plan.batch <= 30
+
+
+def test_what_is_given_is_kept():
+    assert make_plan(500, 3, budget=60, batch=7, start=0) == Plan(start=0, batch=7, budget=60)
+    assert make_plan(500, 3, budget=100) == Plan(start=5, batch=5, budget=100)
+    assert make_plan(500, 3, start=220).budget > 220
+
+
+@pytest.mark.parametrize(
+    ("given_", "says"),
+    [
+        ({"budget": 0}, "--budget 0: expected 1 or more"),
+        ({"budget": 501}, "--budget 501: expected at most the 500 examples of the pool"),
+        ({"budget": 50, "batch": 0}, "--batch 0: expected 1 or more"),
+        ({"budget": 50, "batch": 51}, "--batch 51: expected at most the budget"),
+        ({"budget": 50, "start": -1}, "--start -1: expected 0 or more"),
+        ({"budget": 50, "start": 50}, "--start 50: expected at most fewer labels than the budget"),
+    ],
+)
+def test_what_cannot_be_spent_is_refused(given_, says):
+    with pytest.raises(ConfigError) as caught:
+        make_plan(500, 3, **given_)
+    assert str(caught.value) == says
+
+
+def test_a_strategy_that_needs_no_model_begins_by_itself():
+    assert not needs_model(build("random"))
+    assert not needs_model(build("typicality"))
+    assert needs_model(build("margin"))
+    assert needs_model(build("uncertainty_k_center(margin)"))
+    random = build("random")
+    assert own_beginning(random, build("typicality"), 5) is random
+
+
+def test_another_begins_with_the_cold_start_until_there_are_labels_enough():
+    rows = np.eye(12, dtype=np.float32)
+
+    def spy(name, asked):
+        def rank(pool, candidates, k, rng):
+            asked.append(name)
+            return build("random")(pool, candidates, k, rng)
+
+        return rank
+
+    asked: list[str] = []
+    strategy = OwnBeginning(spy("own", asked), spy("cold", asked), 4)
+    pool = ArrayPool(rows, np.zeros(12, bool))
+    for _ in range(3):
+        pool = pool.label(strategy(pool, pool.candidates, 2, np.random.default_rng(0)).positions)
+    assert asked == ["cold", "cold", "own"]
