@@ -171,7 +171,7 @@ def saved(labels: NDArray[np.int64], ours: Doubles, random: Doubles) -> Saved:
 def _compare(
     labels: NDArray[np.int64], ours: Doubles, random: Doubles, weights: Doubles
 ) -> tuple[Doubles, Doubles, Doubles, Doubles]:
-    """Give goal, labels needed by both and share saved, each (b,), for seeds weighted by `weights` (b, seeds)."""
+    """Give goal, labels needed by both and share saved, each (b,), for seeds weighted by (b, seeds)."""
     theirs = weights @ random
     goal = theirs[:, -1]
     needed, of_random = _touches(labels, weights @ ours, goal), _touches(labels, theirs, goal)

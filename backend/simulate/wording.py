@@ -133,7 +133,7 @@ def _row(outcome: Outcome, each: Curves) -> tuple[str, ...]:
 
 
 def _saving(found: Saved) -> str:
-    share = "" if found.share is None else percent(found.share, 0)
+    share = "" if found.share is None else percent(found.share, 0).replace("-", "\N{MINUS SIGN}")
     between = range_of(found)
     return "\n".join(part for part in (share or NOT_REACHED, between) if part)
 
