@@ -107,9 +107,7 @@ def _simulate(setup: Setup, asked: Asked) -> None:
 
     config = setup.config if asked.project is None else setup.config.for_project(asked.project)
     check_count("--seeds", asked.seeds, 1, MOST_SEEDS)
-    jobs = check_count(
-        "--jobs", len(os.sched_getaffinity(0)) if asked.jobs is None else asked.jobs, 1, MOST_JOBS
-    )
+    jobs = check_count("--jobs", _cores() if asked.jobs is None else asked.jobs, 1, MOST_JOBS)
     names = strategy_names(config.selection.strategy if asked.strategies is None else asked.strategies)
     with progress_bars(shown=not asked.as_json_) as progress:
         data, encoder = _read(setup, asked, config, progress)
@@ -137,6 +135,10 @@ def _simulate(setup: Setup, asked: Asked) -> None:
     put(asked.out / CURVES, curves)
     put(asked.out / REPORT, write(report))
     _say(report, asked)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _read(setup: Setup, asked: Asked, config: ProjectConfig, progress: Progress) -> tuple[Data, Encoder]:
