@@ -126,7 +126,8 @@ def per_class(
     shares = quotas(sizes, k) if even else proportional(sizes, k)
     kept = [rows[choose(data.part(rows), int(share))] for rows, share in zip(groups, shares, strict=True)]
     place = np.concatenate([(np.arange(len(rows)) + 0.5) / max(1, len(rows)) for rows in kept])
-    return np.concatenate(kept)[np.argsort(place, kind="stable")]
+    joined: Positions = np.concatenate(kept)[np.argsort(place, kind="stable")]
+    return joined
 
 
 def proportional(sizes: ArrayLike, k: int) -> NDArray[np.int64]:
@@ -147,7 +148,8 @@ class RandomRows:
 
     def __call__(self, data: LabelledSet, k: int, rng: Generator) -> Positions:
         """Draw `k` rows."""
-        return rng.permutation(len(data))[:k]
+        drawn: Positions = rng.permutation(len(data))[:k]
+        return drawn
 
 
 @CORESETS("balanced_random")

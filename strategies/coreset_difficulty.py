@@ -118,7 +118,7 @@ def forgotten(dynamics: Floats, targets: Positions) -> Floats:
     dynamics: (epochs, n, classes)
     """
     right = dynamics.argmax(axis=2) == targets
-    events = (right[:-1] & ~right[1:]).sum(axis=0).astype(np.float32)
+    events: Floats = (right[:-1] & ~right[1:]).sum(axis=0).astype(np.float32)
     events[~right.any(axis=0)] = len(dynamics)
     return events
 

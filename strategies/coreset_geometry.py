@@ -120,7 +120,7 @@ def duplication(points: Floats, rng: Generator) -> Floats:
     """
     unit = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
     clusters = -(-len(points) // CLUSTER)
-    home = np.zeros(len(points), np.int64)
+    home: Positions = np.zeros(len(points), np.int64)
     if clusters > 1:
         home = nearest_mean(unit, k_means(unit, clusters, int(rng.integers(2**31)))[0])
     likeness = np.full(len(points), -1, np.float32)

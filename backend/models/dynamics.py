@@ -25,7 +25,8 @@ def linear_dynamics(
     """
     if embeddings.ndim != 2 or targets.shape != (len(embeddings),) or len(targets) < max(2, folds):
         raise BadInput(
-            f"embeddings {embeddings.shape} and targets {targets.shape}, expected (n, d) and (n,), n >= {folds}"
+            f"embeddings {embeddings.shape} and targets {targets.shape}, expected (n, d) and (n,), "
+            f"n at least {folds}"
         )
     rng = np.random.default_rng(seed)
     held_out = stratified_folds(targets, folds, rng) if folds > 1 else np.full(len(targets), -1)
