@@ -135,7 +135,7 @@ def proportional(sizes: ArrayLike, k: int) -> NDArray[np.int64]:
     available = np.asarray(sizes, np.int64)
     checks.whole("k", k, 0, int(available.sum()))
     exact = available * (k / max(1, int(available.sum())))
-    shares = np.floor(exact).astype(np.int64)
+    shares: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     wanting = np.argsort(shares - exact, kind="stable")[: k - int(shares.sum())]
     shares[wanting] += 1
     return shares
