@@ -10,6 +10,7 @@ from strategies.types import (
     BadInput,
     Floats,
     Gaussian,
+    Mask,
     Pool,
     Positions,
     Prediction,
@@ -60,27 +61,64 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
 
 
 def question(pool: Pool, candidates: Any, k: Any) -> tuple[Positions, int]:
-    """Check what a strategy is asked; return the candidates (m,), ascending, and min(k, m)."""
+    """Check what a strategy is asked; return the candidates (m,), ascending, and min(k, m).
+
+    candidates: rows (m,) of the pool in any order, or a mask (n,) over it
+    Cost: by m, where rows are given.
+    """
     count = whole("k", k, 0)
     array = np.asarray(candidates)
     if array.size == 0:
         return np.empty(0, np.int64), 0
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise BadInput(f"candidates are {array.dtype} {array.shape}, expected whole numbers of shape (m,)")
-    positions: Positions = array.astype(np.int64, copy=False)
     n = len(pool.labelled)
-    outside = positions[(positions < 0) | (positions >= n)]
-    if len(outside):
-        raise BadInput(f"candidate {outside[0]} is outside the pool, expected 0 to {n - 1}")
+    if array.dtype == np.bool_:
+        positions: Positions = np.flatnonzero(_mask(array, n))
+    elif array.ndim != 1 or array.dtype.kind not in "iu":
+        raise BadInput(f"candidates are {array.dtype} {array.shape}, expected whole numbers of shape (m,)")
+    else:
+        positions = _ascending(array.astype(np.int64, copy=False))
+    if len(positions) and (positions[0] < 0 or positions[-1] >= n):
+        outside = positions[0] if positions[0] < 0 else positions[-1]
+        raise BadInput(f"candidate {outside} is outside the pool, expected 0 to {n - 1}")
+    return _unlabelled(pool, positions), min(count, len(positions))
+
+
+def narrowed(pool: Pool, candidates: Any, k: Any, rows: Positions) -> tuple[Positions, int]:
+    """Give those of `rows`, ascending and distinct, that are candidates, and k or the most there could be.
+
+    Cost: by `rows` alone, where `candidates` are a mask; nothing else of it is looked at.
+    """
+    array = np.asarray(candidates)
+    if array.dtype != np.bool_:
+        asked, count = question(pool, array, k)
+        return np.intersect1d(asked, rows, assume_unique=True), count
+    mask = _mask(array, len(pool.labelled))
+    return _unlabelled(pool, rows[mask[rows]]), min(whole("k", k, 0), len(mask))
+
+
+def _mask(array: Mask, n: int) -> Mask:
+    if array.shape != (n,):
+        raise BadInput(f"candidates are a mask of shape {array.shape}, expected ({n},)")
+    return array
+
+
+def _ascending(positions: Positions) -> Positions:
+    steps = positions[1:] > positions[:-1]
+    if not steps.all():
+        positions = np.sort(positions)
+        distinct = 1 + int(np.count_nonzero(positions[1:] > positions[:-1]))
+        if distinct != len(positions):
+            raise BadInput(
+                f"candidates hold {len(positions)} rows, {distinct} distinct, expected each row once"
+            )
+    return positions
+
+
+def _unlabelled(pool: Pool, positions: Positions) -> Positions:
     known = positions[pool.labelled[positions]]
     if len(known):
         raise BadInput(f"candidate {known[0]} is labelled, expected unlabelled rows only")
-    seen = np.zeros(n, dtype=bool)
-    seen[positions] = True
-    distinct = int(seen.sum())
-    if distinct != len(positions):
-        raise BadInput(f"candidates hold {len(positions)} rows, {distinct} distinct, expected each row once")
-    return np.flatnonzero(seen), min(count, len(positions))
+    return positions
 
 
 def embeddings(pool: Pool, positions: Positions) -> Floats:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from strategies import checks
+from strategies.near_labelled import NearLabelled, one_group
 from strategies.neighbors import FaissIndex
-from strategies.seals import NearLabelled
-from strategies.types import BadInput, Floats, Mask, NeighborIndex, Positions, Prediction
+from strategies.types import BadInput, Floats, Mask, NeighborIndex, Positions, Prediction, Probabilities
 
 
 class NoModel(BadInput):
@@ -64,10 +64,19 @@ class ArrayPool:
         """Ask the model about points (m, d) of the embedding space that need not be rows."""
         return self.model(vectors)
 
-    def near_labelled(self, neighbors: int) -> Mask:
-        """(n,): rows among the `neighbors` nearest of any labelled row."""
+    def near_labelled(self, neighbors: int, at_most: int | None = None) -> Positions:
+        """Rows (c,) among the `neighbors` nearest of a labelled row, ascending; see `NearLabelled`."""
         near = self._near.setdefault(neighbors, NearLabelled(neighbors))
-        return near.update(self.labelled, self.embeddings, self._neighbor_index())
+        index = self._neighbor_index()
+        return near.update(self.labelled, self.embeddings, index, at_most=at_most, groups=self._groups)
+
+    def _groups(self, rows: Positions) -> Positions:
+        """Class of each of the labelled `rows` as the model sees it; one for all if it knows none."""
+        prediction = None if self.model is no_model else self.predict(rows)
+        if isinstance(prediction, Probabilities):
+            likeliest: Positions = prediction.mean.argmax(axis=1)
+            return likeliest
+        return one_group(rows)
 
     def label(self, positions: ArrayLike, model: Callable[[Floats], Prediction] | None = None) -> Self:
         """Give the pool in which `positions` are labelled too, and its new model; the index is shared."""

@@ -1,51 +1,67 @@
-"""SEALS: rank only the neighbours of what is labelled."""
+"""SEALS: rank only the neighbours of what is labelled, and a few rows drawn at random."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Self
-from zipfile import BadZipFile
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
 from strategies import checks
 from strategies.registry import STRATEGIES, describe
-from strategies.types import BadInput, Mask, NeighborIndex, Pool, Positions, QueryStrategy, Ranking, Rows
+from strategies.types import BadInput, Candidates, Pool, Positions, QueryStrategy, Ranking
 
-GROWTH = 1.1
-QUERIES = 1024
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @STRATEGIES("seals")
 @dataclass(frozen=True)
 class Seals:
-    """Rank only the neighbours of what is labelled (Coleman et al., 2022).
+    """Rank only the neighbours of what is labelled (Coleman et al., 2022), and a few rows drawn at random.
 
     base:      ranks the candidates that are let in
     neighbors: how many nearest rows each labelled row lets in
     from_rows: smaller pools are ranked whole, so that one configuration serves small and large projects
-    The base ranks all candidates too while fewer than k are near a labelled row.
+    at_most:   cap on the neighbours; beyond it only those of anchors are let in (Lesci & Vlachos, 2024)
+    explore:   random rows let in, as a share of the neighbours, so that clusters without a label are found
+    The base ranks all candidates while fewer than k are let in. Cost beside the base's: by the new labels and
+    the rows let in, not by the pool, where the candidates are given as a mask.
     """
 
     base: QueryStrategy
     neighbors: int = 100
     from_rows: int = 0
+    at_most: int = 200_000
+    explore: float = 0.05
 
     def __post_init__(self) -> None:
         checks.whole("neighbors", self.neighbors, 1)
         checks.whole("from_rows", self.from_rows, 0)
+        checks.whole("at_most", self.at_most, 1)
+        if not 0 <= self.explore <= 1:
+            raise BadInput(f"explore is {self.explore}, expected a number from 0 to 1")
 
-    def __call__(self, pool: Pool, candidates: Positions, k: int, rng: Generator) -> Ranking:
-        """Let the base rank the candidates near a labelled row, or all where SEALS is off."""
-        rows, count = checks.question(pool, candidates, k)
-        on, _ = self.explain(len(pool.labelled), int(pool.labelled.sum()))
-        if on:
-            close = rows[pool.near_labelled(self.neighbors)[rows]]
-            rows = close if len(close) >= count else rows
+    def __call__(self, pool: Pool, candidates: Candidates, k: int, rng: Generator) -> Ranking:
+        """Let the base rank the candidates that are let in, or all where SEALS is off.
+
+        candidates: rows of the pool (m,), or a mask over it (n,), of which only what is let in is looked at
+        """
+        if not self.is_on(len(pool.labelled), int(np.count_nonzero(pool.labelled))):
+            return self.base(pool, *checks.question(pool, candidates, k), rng)
+        rows, count = checks.narrowed(pool, candidates, k, self.admit(pool, rng))
+        if len(rows) < count:
+            rows, count = checks.question(pool, candidates, k)
         return self.base(pool, rows, count, rng)
+
+    def admit(self, pool: Pool, rng: Generator) -> Positions:
+        """Rows (c,) that are let in, ascending, whether or not they are candidates."""
+        near = pool.near_labelled(self.neighbors, self.at_most)
+        return _merged(near, self._drawn(pool, len(near), rng))
+
+    def is_on(self, rows: int, labelled: int) -> bool:
+        """Whether a pool of so many rows, so many of them labelled, is narrowed down."""
+        return labelled > 0 and rows >= self.from_rows
 
     def explain(self, rows: int, labelled: int) -> tuple[bool, str]:
         """Say whether SEALS is on for a pool of so many rows, so many of them labelled, and why."""
@@ -55,70 +71,51 @@ class Seals:
             return False, "off: nothing is labelled yet, so nothing has neighbours"
         return True, (
             f"on: only the {self.neighbors} nearest neighbours of each of {labelled:,} labelled rows "
-            f"are candidates, out of {rows:,} rows"
+            f"are candidates, out of {rows:,} rows, at most {self.at_most:,}; "
+            f"and {self.explore:.0%} as many drawn at random"
         )
+
+    def _drawn(self, pool: Pool, near: int, rng: Generator) -> Positions:
+        """Draw from the whole pool: about `explore` times `near` rows, a few new ones with each label.
+
+        Under one key these are a window of one endless random sequence, which each label moves by a place:
+        most rows stay from round to round, as a cache of their embeddings wants.
+        """
+        n, labelled = len(pool.labelled), int(np.count_nonzero(pool.labelled))
+        key = int(rng.integers(2**63))
+        space = 1 << (n - 1).bit_length()  # a larger pool has the same rows in its sequence, and others
+        count = int(np.ceil(self.explore * near * space / n))
+        rows = sequence(np.arange(labelled, labelled + count), key) % np.uint64(space)
+        drawn: Positions = np.unique(rows[rows < n].astype(np.int64))
+        return drawn
 
     def __str__(self) -> str:
         return describe(self)
 
 
-@dataclass
-class NearLabelled:
-    """Which rows are near a labelled row, kept up to date by asking about newly labelled rows only.
+def find_seals(strategy: object) -> Seals | None:
+    """Give the SEALS that a strategy is or holds: such a one takes a mask of candidates, and profits."""
+    if isinstance(strategy, Seals) or not is_dataclass(strategy):
+        return strategy if isinstance(strategy, Seals) else None
+    parts = (find_seals(getattr(strategy, field.name)) for field in fields(strategy))
+    return next((part for part in parts if part is not None), None)
 
-    Every labelled row keeps the list of its neighbours; a row whose label is taken back loses it. Rows added
-    to the index since the lists were made count as near (nobody asked about them yet); once it has grown by
-    a tenth, every list is asked for again.
 
-    asked: (a,) labelled rows whose lists are held; lists: (a, neighbors), -1 where fewer were found
-    rows:  how many rows the index had when the lists were begun
+def sequence(places: Positions, key: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Give the numbers (m,) at `places` (m,) of the random sequence that `key` names.
+
+    source: splitmix64, Steele, Lea & Flood 2014
     """
+    with np.errstate(over="ignore"):
+        z = np.uint64(key) + _GOLDEN * places.astype(np.uint64)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
 
-    neighbors: int
-    asked: Positions = field(default_factory=lambda: np.empty(0, np.int64))
-    lists: Positions = field(default_factory=lambda: np.empty((0, 0), np.int64))
-    rows: int = 0
 
-    def update(self, labelled: Mask, embeddings: Rows, index: NeighborIndex) -> Mask:
-        """Give the mask (n,) for the rows `labelled` (n,); asks `index` about new ones, in batches."""
-        n = len(labelled)
-        if len(index) != n:
-            raise BadInput(f"the neighbour index holds {len(index)} rows, expected the pool's {n}")
-        if n < self.rows or n > GROWTH * self.rows:
-            self.asked, self.rows = self.asked[:0], n
-            self.lists = np.empty((0, self.neighbors), np.int64)
-        kept = labelled[self.asked]
-        fresh = labelled.copy()
-        fresh[self.asked] = False
-        new = np.flatnonzero(fresh)
-        batches = (new[start : start + QUERIES] for start in range(0, len(new), QUERIES))
-        found = [self.lists[kept], *(self._ask(batch, embeddings, index) for batch in batches)]
-        self.asked, self.lists = np.concatenate([self.asked[kept], new]), np.concatenate(found)
-        near = np.zeros(n, dtype=bool)
-        near[self.lists[self.lists >= 0]] = True
-        near[self.rows :] = True
-        return near
-
-    def _ask(self, rows: Positions, embeddings: Rows, index: NeighborIndex) -> Positions:
-        vectors = checks.finite_rows("embeddings", embeddings[rows])
-        _, found = index.search(vectors, self.neighbors + 1)
-        found = np.where(found == rows[:, None], -1, found)  # a row finds itself, though not always first
-        order = np.argsort(found < 0, axis=1, kind="stable")
-        nearest: Positions = np.take_along_axis(found, order, axis=1)[:, : self.neighbors].astype(np.int64)
-        return nearest
-
-    def save(self, path: Path) -> None:
-        """Write to `path` (npz), all or nothing."""
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            np.savez(file, neighbors=self.neighbors, asked=self.asked, lists=self.lists, rows=self.rows)
-        os.replace(part, path)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote; raise BadInput where it is not that."""
-        try:
-            with path.open("rb") as file, np.load(file) as stored:
-                return cls(int(stored["neighbors"]), stored["asked"], stored["lists"], int(stored["rows"]))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise BadInput(f"{path} is not readable, expected a file that NearLabelled.save wrote") from error
+def _merged(some: Positions, others: Positions) -> Positions:
+    """Unite two ascending arrays of distinct rows."""
+    rows = np.sort(np.concatenate([some, others]), kind="stable")  # stable: it merges what is sorted already
+    first = np.ones(len(rows), np.bool_)
+    first[1:] = rows[1:] != rows[:-1]
+    return rows[first]

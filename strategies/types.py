@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float32]
 Positions: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
+Candidates: TypeAlias = NDArray[Any]
+"""Rows (m,) of the pool, or a mask (n,) over it; `checks.question` takes either."""
 
 
 class BadInput(ValueError):
@@ -131,15 +133,18 @@ class Pool(Protocol):
     def predict_vectors(self, vectors: Floats) -> Prediction:
         """Ask the fitted model about points (m, d) of the embedding space that need not be rows."""
 
-    def near_labelled(self, neighbors: int) -> Mask:
-        """(n,): rows among the `neighbors` nearest of any labelled row."""
+    def near_labelled(self, neighbors: int, at_most: int | None = None) -> Positions:
+        """Rows (c,) among the `neighbors` nearest of a labelled row, ascending; some may be labelled too.
+
+        Where they are more than `at_most`: those near a balanced part of the labelled rows.
+        """
 
 
 class QueryStrategy(Protocol):
     """Chooses what to label next."""
 
-    def __call__(self, pool: Pool, candidates: Positions, k: int, rng: Generator) -> Ranking:
-        """Rank the best min(k, m) of `candidates` (m,), rows of the whole pool, none labelled."""
+    def __call__(self, pool: Pool, candidates: Candidates, k: int, rng: Generator) -> Ranking:
+        """Rank the best min(k, m) of `candidates`, m rows of the whole pool, none labelled."""
 
 
 class NeighborIndex(Protocol):

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from strategies import BadInput, FaissIndex
+from strategies import BadInput, FaissIndex, inverted
+from strategies.neighbors import kind_for
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """So little work is slower when it is shared."""
+    with inverted.one_thread():
+        yield
 
 
 def unit(n, width=16, seed=0):
@@ -65,7 +78,101 @@ def test_what_is_saved_is_loaded(tmp_path, exact_rows):
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not an index"])
+KINDS = ["flat", "hnsw", "ivf_sq8", "ivf_pq"]
+
+
+def recall(found, expected):
+    return np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, expected, strict=True)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_finds_most_of_what_a_full_sort_finds(kind):
+    """Deterministic by seed; product codes are the coarsest."""
+    rows = clustered(3000)
+    expected = np.argsort(-(rows[:40] @ rows.T), axis=1)[:, :20]
+    built = [FaissIndex.build(rows, seed=7, kind=kind) for _ in range(2)]
+    found = [index.search(rows[:40], 20)[1] for index in built]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert recall(found[0], expected) > (0.75 if kind == "ivf_pq" else 0.9)
+
+
+def test_the_kind_follows_from_the_size():
+    """Exact for few, one byte a number for many, product codes for very many."""
+    sizes = [0, 50_000, 50_001, 25_000_000, 25_000_001, 10**9]
+    assert [kind_for(n) for n in sizes] == ["flat"] * 2 + ["ivf_sq8"] * 2 + ["ivf_pq"] * 2
+    with pytest.raises(BadInput, match="kind is 'ivf', expected one of flat, hnsw, ivf_sq8, ivf_pq"):
+        FaissIndex.build(unit(3), seed=0, kind="ivf")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mapped_index_answers_and_grows_as_one_in_memory(tmp_path, kind):
+    """What is added lies beside the file until it is saved again; either way the same rows are found."""
+    rows, more = clustered(2000), clustered(150, seed=3)
+    index = FaissIndex.build(rows, seed=0, kind=kind)
+    index.save(tmp_path / "index", stamp=77)
+    mapped = FaissIndex.load(tmp_path / "index", mapped=True)
+    assert mapped.stamp == 77
+    np.testing.assert_array_equal(mapped.search(rows[:9], 4)[1], index.search(rows[:9], 4)[1])
+    mapped.add(more[:100])
+    mapped.add(more[100:])
+    assert len(mapped) == 2150
+    own = np.arange(2000, 2150)
+    np.testing.assert_array_equal(mapped.search(more, 1)[1][:, 0], own)
+    mapped.save(tmp_path / "index")
+    for again in (mapped, *(FaissIndex.load(tmp_path / "index", mapped=m) for m in (False, True))):
+        assert len(again) == 2150
+        assert (again.search(more, 3)[1] == own[:, None]).any(axis=1).mean() > 0.95
+        again.add(more[:1])
+        assert len(again) == 2151
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(0, 30), st.integers(1, 8))
+@settings(max_examples=25, deadline=None)
+def test_rows_beside_a_mapped_file_are_merged_by_likeness(seed, before, after, k):
+    """Against a full sort of both."""
+    rows = unit(before + after, seed=seed)
+    with tempfile.TemporaryDirectory() as folder:
+        FaissIndex.build(rows[:before], seed=0).save(Path(folder) / "index")
+        mapped = FaissIndex.load(Path(folder) / "index", mapped=True)
+        mapped.add(rows[before:])
+        _, found = mapped.search(rows, k)
+    expected = np.argsort(-(rows @ rows.T), axis=1)[:, :k]
+    likeness = np.take_along_axis(rows @ rows.T, found[:, : expected.shape[1]], axis=1)
+    best = np.take_along_axis(rows @ rows.T, expected, axis=1)
+    np.testing.assert_allclose(likeness, best, atol=2e-3)
+    assert (found[:, expected.shape[1] :] == -1).all()
+
+
+def test_two_levels_of_k_means_are_nearly_as_good_as_one():
+    """The mean distance to the nearest centroid, beside plain k-means on the same rows."""
+    rows = clustered(4000)
+
+    def loss(centers):
+        return (2 - 2 * (rows @ centers.T) + (centers**2).sum(axis=1) - 1).min(axis=1).mean()
+
+    plain = inverted.centroids(rows, 100, 0)
+    limit, inverted.ONE_LEVEL = inverted.ONE_LEVEL, 50
+    try:
+        two = inverted.centroids(rows, 100, 0)
+    finally:
+        inverted.ONE_LEVEL = limit
+    assert two.shape == plain.shape == (100, 16)
+    assert np.isfinite(two).all()
+    assert loss(two) < 1.15 * loss(plain)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("left", [0, 10, -1, -30])
+def test_a_file_that_ends_too_soon_is_refused(tmp_path, left, mapped):
+    """Mapped, it would kill the process at some later search."""
+    path = tmp_path / "index"
+    FaissIndex.build(unit(50), seed=0).save(path)
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(BadInput, match="is not a readable index"):
+        FaissIndex.load(path, mapped=mapped)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not an index", b"not an index, but long enough for one"])
 def test_a_file_that_is_no_index_is_refused(tmp_path, content):
     """One line that names the file."""
     path = tmp_path / "index"
@@ -88,7 +195,7 @@ def test_no_rows_and_wrong_rows():
 
 
 def test_progress_is_told():
-    """Rows done, of all."""
+    """Rows done, of all; from 0 on, since training alone can take minutes."""
     told = []
     FaissIndex.build(unit(10), seed=0, progress=lambda done, total: told.append((done, total)))
-    assert told == [(10, 10)]
+    assert told == [(0, 10), (10, 10)]
