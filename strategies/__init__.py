@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from strategies.alfa_mix import AlfaMix as AlfaMix
+    from strategies.auto import Auto as Auto
     from strategies.badge import Badge as Badge
     from strategies.cal import Cal as Cal
     from strategies.cluster_margin import ClusterMargin as ClusterMargin

@@ -144,7 +144,7 @@ class Selection(Section):
     """How the next tasks are chosen."""
 
     strategy: Expression = Field(
-        default="seals(uncertainty_k_center(margin), from_rows=100000)",
+        default="auto",
         description="Query strategy; one may hold another, and takes its options in the brackets.",
     )
     cold_start: Expression = Field(

@@ -93,7 +93,7 @@ def test_what_scripts_read_is_offered_as_json() -> None:
 
 def test_init_writes_a_sample_that_check_finds_fine(run: Run, tmp_path: Path) -> None:
     assert run("init").exit_code == 0
-    assert "uncertainty_k_center(margin)" in (tmp_path / "nextlabel.yaml").read_text()
+    assert "strategy: auto" in (tmp_path / "nextlabel.yaml").read_text()
     checked = run("check", "nextlabel.yaml")
     assert checked.exit_code == 0
     assert "nextlabel.yaml: fine" in checked.stdout

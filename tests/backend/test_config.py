@@ -18,9 +18,9 @@ from backend.domain import ConfigError
 
 
 def strategy(expression: str) -> object:
-    if not re.match(r"seals|margin|random|typicality", expression):
+    if not re.match(r"auto|seals|margin|random|typicality", expression):
         raise ValueError(
-            f'unknown strategy "{expression}"; expected one of margin, random, seals, typicality'
+            f'unknown strategy "{expression}"; expected one of auto, margin, random, seals, typicality'
         )
     return expression
 
@@ -90,7 +90,7 @@ def test_the_samples_example_project_is_valid(read):
 
 
 def test_the_sample_names_the_whole_chain_of_selection():
-    assert "\n  strategy: seals(uncertainty_k_center(margin), from_rows=100000)\n" in config.sample()
+    assert "\n  strategy: auto\n" in config.sample()
 
 
 def test_the_table_has_one_row_for_each_key_and_nothing_is_undocumented():
@@ -126,7 +126,7 @@ def test_every_error_is_told_at_once_with_its_path(errors):
             "rounds: 5; expected keys below it: new_labels, pause_seconds, poll_seconds, "
             "poll_seconds_with_webhook, lease_seconds, reconcile_minutes",
             'encoder.name: "sentense"; expected one of sentence, ngram; did you mean "sentence"?',
-            'selection.strategy: unknown strategy "margn"; expected one of margin, random, seals, typicality',
+            'selection.strategy: unknown strategy "margn"; expected one of auto, margin, random, seals, typicality',
             "selection.cold_start_labels: true; expected a whole number from 0 to 1000",
             'logging.level: "loud"; expected one of debug, info, warning, error',
             "projects.12.queue.low: 3; expected a number from 0.05 to 1",

@@ -15,7 +15,7 @@ from strategies.types import QueryStrategy
 discover()
 
 # these draw rows by place: another order of the pool is another draw
-DRAWS = {"alfa_mix", "badge", "dropquery", "probcover", "random", "typicality"}
+DRAWS = {"alfa_mix", "auto", "badge", "dropquery", "probcover", "random", "typicality"}
 
 
 def example(name):
