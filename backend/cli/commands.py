@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from backend.cli import checking, playing, projects, serving, simulating
+from backend.cli import checking, compressing, playing, projects, serving, simulating
 from backend.cli.setup import Setup
 from backend.domain import NextlabelError
 
@@ -55,6 +55,7 @@ for command in (
     *checking.COMMANDS,
     *playing.COMMANDS,
     *simulating.COMMANDS,
+    *compressing.COMMANDS,
 ):
     group.add_command(command)
 

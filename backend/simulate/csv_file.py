@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,25 @@ def read_csv(file: Path, *, text: str, label: str) -> list[Example]:
     try:
         header = [name.strip() for name in next(rows, [])]
         places = [_column(file, header, text, "--text"), _column(file, header, label, "--label")]
-        found = [(rows.line_num, row) for row in rows if any(cell.strip() for cell in row)]
+        found = [
+            (place, rows.line_num, row) for place, row in enumerate(rows) if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise ConfigError(f"{file}, line {rows.line_num}: {error}; expected CSV") from error
-    return [_example(file, line, row, header, places) for line, row in found]
+    return [replace(_example(file, line, row, header, places), row=place) for place, line, row in found]
+
+
+def select_csv(file: Path, rows: Iterable[int]) -> str:
+    """Give the text of `file` with its first line and the records `rows` alone, as they are and in order."""
+    wanted, lines = set(rows), _lines(file)
+    reader = _reader(lines)
+    next(reader, None)
+    kept, start = lines[: reader.line_num], reader.line_num
+    for place, _ in enumerate(reader):
+        if place in wanted:
+            kept += lines[start : reader.line_num]
+        start = reader.line_num
+    return "".join(line if line.endswith(("\n", "\r")) else line + "\n" for line in kept)
 
 
 def read_header(file: Path) -> list[str]:
@@ -58,9 +74,16 @@ def read_text(file: Path, expected: str = "a CSV file") -> str:
 
 
 def _rows(file: Path) -> Any:
-    csv.field_size_limit(LONGEST_CELL)
+    return _reader(_lines(file))
+
+
+def _lines(file: Path) -> list[str]:
     # not splitlines: that also ends a line at characters that a cell may hold, such as U+2028
-    lines = list(io.StringIO(read_text(file), newline=""))
+    return list(io.StringIO(read_text(file), newline=""))
+
+
+def _reader(lines: Sequence[str]) -> Any:
+    csv.field_size_limit(LONGEST_CELL)
     return csv.reader(lines, delimiter=_delimiter(lines[0] if lines else ""), strict=True)
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Example:
-    """One text, or the path of one picture, and the label that is right for it."""
+    """One text, or the path of one picture, and the label that is right for it.
+
+    row: its place among the records of what it was read from, where somebody has noted that
+    """
 
     text: str
     label: str
+    row: int = field(default=-1, compare=False)
 
 
 def distinct(

@@ -45,12 +45,18 @@ def read_export(file: Path, *, text: str | None = None, label: str | None = None
     answers = [_answers(task) for task in tasks]
     control = _control(file, answers, label)
     given = [_agreed(each, control) for each in answers]
-    answered = [(task, answer) for task, answer in zip(tasks, given, strict=True) if answer is not None]
+    answered = [
+        (row, task, answer)
+        for row, (task, answer) in enumerate(zip(tasks, given, strict=True))
+        if answer is not None
+    ]
     if not answered:
         raise ConfigError(f"{file}: no task has a single choice of {control!r}; expected labelled tasks")
     about = next(item["to_name"] for each in answers for item in each if item["from_name"] == control)
-    key = _key(file, [task.get("data") for task, _ in answered], text, about)
-    examples = [Example(_text(file, task, task.get("data"), key), answer or "") for task, answer in answered]
+    key = _key(file, [task.get("data") for _, task, _ in answered], text, about)
+    examples = [
+        Example(_text(file, task, task.get("data"), key), answer or "", row) for row, task, answer in answered
+    ]
     return Exported(examples, len(tasks) - len(examples))
 
 
@@ -125,8 +131,10 @@ def _flat(file: Path, records: Sequence[Json], text: str | None, label: str | No
         )
     _among(file, "--text", text, keys, "key")
     _among(file, "--label", label, keys, "key")
-    answered = [record for record in records if _is_text(record.get(label))]
-    examples = [Example(_text(file, record, record, text), record[label].strip()) for record in answered]
+    answered = [(row, record) for row, record in enumerate(records) if _is_text(record.get(label))]
+    examples = [
+        Example(_text(file, record, record, text), record[label].strip(), row) for row, record in answered
+    ]
     if not examples:
         raise ConfigError(f"{file}: no record has a single choice in {label!r}; expected labelled tasks")
     return Exported(examples, len(records) - len(examples))

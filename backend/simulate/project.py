@@ -47,7 +47,7 @@ def load_project(
     if len(rows) == 0:
         raise ConfigError(f"{name}: none of its {int(pool.live.sum()):,} tasks is labelled; expected some")
     found = [
-        Example(kind.input(data), kind.labels[int(pool.target[row])])
+        Example(kind.input(data), kind.labels[int(pool.target[row])], int(row))
         for row, data in zip(rows, _data(store, project_id, rows), strict=True)
     ]
     row_of: dict[str, int] = {}
@@ -60,6 +60,22 @@ def load_project(
         notes.append(f"{len(found) - len(kept):,} of its {len(found):,} tasks repeat or contradict others")
     embeddings = _embeddings(pool, places, [example.text for example in kept], encode)
     return checked(Data(name, tuple(kept), embeddings=embeddings, notes=tuple(notes)))
+
+
+def labelled_tasks(
+    store: Store, project_id: int, examples: Sequence[Example], *, control: str | None
+) -> list[Json]:
+    """Give `examples` of a project as tasks with one annotation each, as Label Studio imports them."""
+    kind = read_label_config(store.projects.get(project_id).label_config, primary=control)
+    known = sorted(examples, key=lambda example: example.row)
+    rows = np.array([example.row for example in known], np.int64)
+    tasks: list[Json] = []
+    for example, data in zip(known, _data(store, project_id, rows), strict=True):
+        answer = [dict(item) for item in kind.results(kind.labels.index(example.label), 1.0)]
+        for item in answer:
+            item.pop("score", None)
+        tasks.append({"data": dict(data), "annotations": [{"result": answer}]})
+    return tasks
 
 
 def _data(store: Store, project_id: int, rows: Positions) -> list[Json]:
