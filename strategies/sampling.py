@@ -40,4 +40,5 @@ def _inclusion(weights: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
     ordered = np.sort(weights)[::-1]
     rest = np.cumsum(ordered[::-1])[::-1]  # sum of each and all lighter ones
     certain = int(np.flatnonzero((limit - np.arange(limit)) * ordered[:limit] <= rest[:limit])[0])
-    return np.minimum(1.0, weights * (limit - certain) / rest[certain])
+    share: NDArray[np.float64] = np.minimum(1.0, weights * (limit - certain) / rest[certain])
+    return share
