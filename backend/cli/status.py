@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from backend.cli import outlook
 from backend.cli.output import ago, as_json, console
 from backend.cli.setup import Setup
 from backend.domain import RoundState, utc_now
@@ -64,6 +65,10 @@ def describe(store: Store, known: Connection, now: datetime) -> dict[str, Any]:
         "seals": figures.get("seals"),
         "seals_why": figures.get("seals_why"),
         "audit_accuracy": figures.get("audit_accuracy"),
+        "agreement": figures.get("agreement"),
+        "forecast": figures.get("forecast"),
+        "strategy": figures.get("strategy"),
+        "against_random": figures.get("against_random", []),
         "rounds": done.number if done else 0,
         "last_round": done.finished_at if done else None,
         "last_round_why": done.why if done else None,
@@ -108,6 +113,7 @@ def _lines(entry: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         lines.append(("not learned", f"labels that the config does not have (any more): {names}"))
     lines.append(("queue", _queue(entry)))
     lines.append(("accuracy", _accuracy(entry["audit_accuracy"])))
+    lines += outlook.lines(entry)
     if entry["seals_why"]:
         lines.append(("SEALS", entry["seals_why"]))
     lines.append(("rounds", _rounds(entry, now)))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from backend.domain import Origin
 
+TURNS = 1000
+"""Turns after which they begin anew: shares of a thousandth are kept."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -27,17 +30,20 @@ class Source:
 
 
 def compose(
-    first: Sequence[Place], sources: Sequence[Source], last: Sequence[Place], size: int
+    first: Sequence[Place], sources: Sequence[Source], last: Sequence[Place], size: int, *, turn: int = 0
 ) -> list[Place]:
     """Fill `size` places: all of `first`, then `sources` interleaved by their shares, then `last`.
 
     A row is placed once, by the first that names it. A source that runs out leaves its share to the others,
     so the front is full while any row is left. Anywhere in the front, each source has had its share to within
     a place or so: whoever labels only the beginning has still measured and explored.
+
+    turn: how many tasks were labelled before; the turns go on from there. If each front began anew, and one
+          followed each label, all labels would be of the source that comes first.
     """
     front: list[Place] = []
     seen: set[int] = set()
-    for place in _in_turn(first, sources, last):
+    for place in _in_turn(first, sources, last, turn % TURNS):
         if len(front) >= size:
             break
         if place.row not in seen:
@@ -46,21 +52,29 @@ def compose(
     return front
 
 
-def _in_turn(first: Sequence[Place], sources: Sequence[Source], last: Sequence[Place]) -> Iterator[Place]:
+def _in_turn(
+    first: Sequence[Place], sources: Sequence[Source], last: Sequence[Place], turn: int
+) -> Iterator[Place]:
     yield from first
     waiting = [(source.share, iter(source.places)) for source in sources]
     credit = [0.0] * len(waiting)
+    for _ in range(turn if waiting else 0):
+        _next_turn(credit, [share for share, _ in waiting])
     while waiting:
-        total = sum(share for share, _ in waiting)
-        credit = [
-            owed + (share / total if total else 1 / len(waiting))
-            for owed, (share, _) in zip(credit, waiting, strict=True)
-        ]
-        turn = max(range(len(waiting)), key=lambda i: (credit[i], waiting[i][0], -i))
-        place = next(waiting[turn][1], None)
+        mine = _next_turn(credit, [share for share, _ in waiting])
+        place = next(waiting[mine][1], None)
         if place is None:
-            del waiting[turn], credit[turn]
-            continue
-        credit[turn] -= 1
-        yield place
+            del waiting[mine], credit[mine]
+        else:
+            yield place
     yield from last
+
+
+def _next_turn(credit: list[float], shares: Sequence[float]) -> int:
+    """Give each source its share of a place, and the place to the one that is owed most; returns which."""
+    total = sum(shares)
+    for source, share in enumerate(shares):
+        credit[source] += share / total if total else 1 / len(shares)
+    mine = max(range(len(shares)), key=lambda source: (credit[source], shares[source], -source))
+    credit[mine] -= 1
+    return mine

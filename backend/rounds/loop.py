@@ -23,6 +23,7 @@ from backend.rounds.measure import Accuracy, audit_accuracy
 from backend.rounds.publish import erase_one_retired, publish
 from backend.rounds.select import fit_proxy, front_tasks, select
 from backend.rounds.sync import Reading, sync
+from backend.rounds.watch import Watch
 from backend.store import Connection, Lease, Round, Store, Version
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class ProjectLoop:
         self._served: str | None = None
         self._stands: tuple[Round | None, Version | None] | None = None
         self._measured: _Measured | None = None
+        self._watch = self._new_watch()
         self._number = 0
         self._timings: list[StepTiming] = []
 
@@ -102,7 +104,7 @@ class ProjectLoop:
         )
         self._served, self._stands = reading.project.model_version, None
         if reading.config_changed:
-            self._pool, self._measured = None, None
+            self._pool, self._measured, self._watch = None, None, self._new_watch()
         if before.webhook_seen_at is not None and reading.counts.annotations:
             log.info("project %s: a poll found annotations that no webhook announced", self._project_id)
             self._store.projects.webhook_seen(self._project_id, now=None)
@@ -160,11 +162,14 @@ class ProjectLoop:
         self._store.rounds.finish(
             self._project_id, number, change=change, steps=self._timings, figures=figures, now=self._now()
         )
+        self._number = 0  # what breaks from here on breaks no round
         self._measure(number)
         return version
 
     def failed(self, error: str) -> None:
-        """Write down why the round broke."""
+        """Write down why the round broke, if it had not finished."""
+        if self._number == 0:
+            return
         self._store.rounds.fail(self._project_id, self._number, error, steps=self._timings, now=self._now())
 
     def tidy(self, *, busy: bool) -> bool:
@@ -200,6 +205,7 @@ class ProjectLoop:
             "unanswered": int(pool.unanswered().sum()),
             "front": len(front),
             "version": version,
+            "strategy": self._config.selection.strategy,
             "classes": _class_counts(pool),
             "unknown_labels": sorted({name for names in pool.unknown_labels.values() for name in names}),
             **selection.figures,
@@ -226,6 +232,10 @@ class ProjectLoop:
         if last.accuracy is not None:
             figures = {"audit_accuracy": last.accuracy.as_figures()}
             self._store.rounds.add_figures(self._project_id, number, figures)
+        self._store.rounds.add_figures(self._project_id, number, self._watch.look(pool, last.accuracy))
+
+    def _new_watch(self) -> Watch:
+        return Watch(self._store, self._config, self._project_id, folder=self._folder, pause=self._pause)
 
     def _open_pool(self, known: Connection) -> TaskPool:
         if self._pool is None:

@@ -73,6 +73,7 @@ def select(pool: TaskPool, config: ProjectConfig, *, maximum_annotations: int) -
         _places(skipped, Origin.LAST_RESORT, "somebody skipped it, and nothing else is left"),
         # Label Studio serves what is begun whether it is in the front or not: it takes nobody's place
         size + len(begun),
+        turn=int(np.count_nonzero(pool.labelled)),
     )
     figures = {"candidates": len(candidates), "cold_start": cold, **_seals_figures(pool, config)}
     return Selection(places, figures)

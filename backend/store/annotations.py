@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.domain import Annotation
-from backend.store.database import Database, chunks, insert
+from backend.store.database import Database, UTCDateTime, chunks, insert
 from backend.store.projects import raise_change
 from backend.store.schema import annotation, pool_row, project
 
@@ -92,6 +92,18 @@ class Annotations:
                 for row in db.execute(query).mappings():
                     found.setdefault(row["task_id"], []).append(Answer(**row))
         return found
+
+    def first_answers(self, project_id: int) -> dict[int, datetime]:
+        """Say when each task was first answered, by task id."""
+        when = sa.func.min(sa.func.coalesce(annotation.c.created_at, annotation.c.seen_at))
+        query = (
+            sa.select(annotation.c.task_id, sa.type_coerce(when, UTCDateTime).label("first"))
+            .where(annotation.c.project_id == project_id, ~annotation.c.deleted, ~annotation.c.was_cancelled)
+            .where(annotation.c.task_id.is_not(None))
+            .group_by(annotation.c.task_id)
+        )
+        with self._database.read() as db:
+            return {row.task_id: row.first for row in db.execute(query)}
 
     def counts(self, project_id: int) -> Counts:
         """Count the annotations of the tasks that are in the pool, and all tombstones."""

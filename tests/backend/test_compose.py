@@ -48,6 +48,29 @@ def test_every_beginning_has_each_source_to_within_a_place(length: int, audit: f
         assert abs(counts[origin] - share * length) < 1.5
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 3000),
+    st.integers(1, 60),
+    st.sampled_from([(0.1, 0.05), (0.5, 0.0), (0.0, 0.4), (0.25, 0.25)]),
+)
+def test_a_front_for_each_label_serves_what_one_front_for_all_would(
+    turn: int, length: int, shares: tuple[float, float]
+) -> None:
+    """Only the first place of each front is ever labelled then; every source still has its share."""
+    audit, explore = shares
+    sources = [
+        Source(places(origin, list(range(100 * i, 100 * i + 100))), share)
+        for i, (origin, share) in enumerate(zip(ORIGINS, (1 - audit - explore, audit, explore), strict=True))
+    ]
+    firsts = [compose([], sources, [], 1, turn=turn + label)[0].origin for label in range(length)]
+    whole = [place.origin for place in compose([], sources, [], length, turn=turn)]
+    if turn // 1000 == (turn + length - 1) // 1000:
+        assert firsts == whole
+    for origin, share in zip(ORIGINS, (1 - audit - explore, audit, explore), strict=True):
+        assert abs(Counter(firsts)[origin] - share * length) < 3
+
+
 def test_a_source_without_a_share_steps_in_when_the_others_are_empty() -> None:
     """With an audit share of 0 the audit rows wait until nothing else is left."""
     chosen, audit = places(Origin.CHOSEN, [1, 2]), places(Origin.AUDIT, [3, 4])

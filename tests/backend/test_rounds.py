@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.cli.outlook import lines
+from backend.cli.status import describe
 from backend.config import ProjectConfig
 from backend.config.types import Queue, Rounds, Selection
 from backend.domain import LeaseLost, Origin, RoundState, VersionState
 from backend.pool import TaskPool
 from backend.rounds import ProjectLoop
 from backend.store import Lease, Store
+from strategies.registry import STRATEGIES
+from strategies.types import Ranking
 
 CONFIG = ProjectConfig(
     selection=Selection(strategy="uncertainty_k_center(margin)", cold_start_labels=6),
@@ -445,3 +449,132 @@ def test_due_names_its_reason(bench: Bench) -> None:
     bench.turn()
     bench.store.projects.want_round(1, "asked for")
     assert why() == "asked for"
+
+
+def test_one_label_in_ten_measures_when_each_label_starts_a_round(bench: Bench) -> None:
+    """Only the first task of each front is labelled then: turns go on from front to front."""
+    bench.turn()
+    _label_all(bench, 40)
+    pool = bench.loop._pool
+    assert pool is not None
+    assert 3 <= (pool.labelled & (pool.order < CONFIG.queue.audit_share)).sum() <= 5
+
+
+def _label_all(bench: Bench, count: int, label: str | None = None) -> dict[str, Any]:
+    """Label that many tasks as they are served, a round after each; gives the last round's figures."""
+    for _ in range(count):
+        bench.labelstudio.label(bench.labelstudio.next()[0], label)
+        bench.turn()
+    done = bench.store.rounds.latest(1, RoundState.DONE)
+    assert done is not None
+    return dict(done.figures)
+
+
+def test_successive_models_are_compared_and_the_curve_is_foretold(bench: Bench) -> None:
+    """After publishing, through restarts; each model with one of a tenth fewer labels, not with the last."""
+    bench.config = CONFIG.model_copy(update={"queue": Queue(size=12, audit_share=0.5)})
+    bench.start()
+    bench.turn()
+    assert "agreement" not in _label_all(bench, 8)
+    first = _label_all(bench, 14)
+    bench.start()
+    figures = _label_all(bench, 18)
+    before, now = figures["agreement"]["labels"]
+    assert before >= first["agreement"]["labels"][1]
+    assert now >= before + 10
+    assert len(figures["agreement"]["kappas"]) == 3
+    assert figures["agreement"]["tasks"] == 60
+    assert figures["agreement"]["f1_change_at_most"] <= 1
+    forecast = figures["forecast"]
+    assert forecast["more_labels"] == [100, 200, 500]
+    assert all(
+        0 <= low <= value <= high <= 1
+        for low, value, high in zip(forecast["low"], forecast["value"], forecast["high"], strict=True)
+    )
+    assert figures["strategy"] == "uncertainty_k_center(margin)"
+
+
+@dataclass(frozen=True)
+class _CatsFirst:
+    """A bad strategy: one class, until there is none of it left."""
+
+    def __call__(self, pool: TaskPool, candidates: Any, k: int, rng: Any) -> Ranking:
+        rows = candidates[np.argsort(pool.task_ids[candidates] % 2 == 0, kind="stable")][:k]
+        return Ranking(rows, np.zeros(len(rows), np.float32), ("a cat",) * len(rows))
+
+
+@pytest.mark.parametrize("bad", [True, False])
+def test_a_strategy_that_does_worse_than_random_order_is_told_of(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, bad: bool
+) -> None:
+    """In the figures, in status and in the log, with what to do; a good strategy hears nothing of it."""
+    monkeypatch.setitem(STRATEGIES._entries, "cats_first", _CatsFirst)
+    for _ in range(40):
+        bench.labelstudio.add_task()
+    bench.labelstudio.now = bench.clock.time + timedelta(days=1)  # labelled after it was connected
+    strategy = "cats_first" if bad else "uncertainty_k_center(margin)"
+    bench.config = CONFIG.model_copy(
+        update={
+            "selection": Selection(
+                strategy=strategy,
+                cold_start="cats_first" if bad else "typicality",
+                cold_start_labels=6,
+            ),
+            "queue": Queue(size=12, audit_share=0.5, exploration_share=0),
+        }
+    )
+    bench.start()
+    bench.turn()
+    figures = _label_all(bench, 54)
+    entry = describe(bench.store, bench.store.projects.get(1), bench.clock())
+    shown = dict(lines(entry))
+    assert {contest["worse"] for contest in figures["against_random"][:1]} == {bad}
+    assert ("worse than random order" in shown["strategy"]) is bad
+    assert ("worse than random order" in caplog.text) is bad
+    assert "chosen labels" in shown["strategy"]
+    assert "with 200 more" in shown["forecast"]
+    assert "macro-F1 changed by at most" in shown["agreement"]
+
+
+def test_labels_from_before_the_strategy_are_not_laid_at_its_door(bench: Bench) -> None:
+    """What was labelled before the project was connected teaches both sides; so do others' choices."""
+    for id_ in list(bench.labelstudio.tasks_)[:20]:
+        bench.labelstudio.label(id_, "cat")
+    bench.clock.time = bench.labelstudio.now + timedelta(days=2)
+    bench.store.projects.connect(bench.labelstudio.info, {}, now=bench.clock())
+    bench.config = CONFIG.model_copy(update={"queue": Queue(size=12, audit_share=0.5)})
+    bench.start()
+    bench.labelstudio.now = bench.clock() + timedelta(seconds=1)
+    bench.turn()
+    watch = bench.loop._watch
+    assert watch._since() > bench.store.projects.get(1).connected_at
+    before = bench.clock()
+    bench.config = bench.config.model_copy(
+        update={"selection": Selection(strategy="margin", cold_start_labels=6)}
+    )
+    bench.start()
+    _label_all(bench, 1)
+    assert bench.loop._watch._since() > before
+
+
+def test_being_stopped_while_it_measures_breaks_no_round(bench: Bench) -> None:
+    """The front is served: the round has finished, whatever comes after."""
+    bench.config = CONFIG.model_copy(update={"queue": Queue(size=12, audit_share=0.5)})
+    bench.start()
+    bench.turn()
+    _label_all(bench, 40)
+
+    def stop() -> None:
+        raise Crash
+
+    def look(*_: object) -> None:
+        stop()
+
+    bench.loop._watch.look = look  # type: ignore[method-assign, assignment]
+    bench.labelstudio.label(bench.labelstudio.next()[0])
+    with pytest.raises(Crash):
+        bench.turn()
+    bench.loop.failed("stopped")
+    done = bench.store.rounds.latest(1)
+    assert done is not None
+    assert (done.state, done.error) == (RoundState.DONE, None)

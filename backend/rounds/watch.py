@@ -1,0 +1,92 @@
+"""What is looked at after publishing, when nobody waits: do models still change, what would more labels buy,
+and does the strategy do better than random order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.config import ProjectConfig
+from backend.domain import RoundState
+from backend.pool import TaskPool
+from backend.rounds.against_random import FEWEST, Contest, Labels, against_random
+from backend.rounds.agreement import GROWTH, Agreement
+from backend.rounds.measure import Accuracy
+from backend.rounds.outlook import MOST_ROUNDS, Outlook
+from backend.store import Store
+from strategies.random_order import RandomOrder
+from strategies.registry import build
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Looks again when the labels have grown enough; gives what it found last in between."""
+
+    def __init__(
+        self,
+        store: Store,
+        config: ProjectConfig,
+        project_id: int,
+        *,
+        folder: Path,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._project_id = project_id
+        self._pause = pause
+        self._agreement = Agreement(folder / "projects" / str(project_id) / "stop_set.npz")
+        self._outlook = Outlook(store, project_id)
+        self._contests: list[Contest] = []
+        self._contested = 0
+
+    def look(self, pool: TaskPool, accuracy: Accuracy | None) -> dict[str, Any]:
+        """Give the figures of a round; `accuracy` is what the audit slice said last."""
+        labelled = int(pool.labelled.sum())
+        figures: dict[str, Any] = {
+            "agreement": self._agreement.look(pool, seed=self._config.queue.seed + self._project_id)
+        }
+        if accuracy is not None:
+            figures["forecast"] = self._outlook.look(labelled, accuracy, list(pool.kind.labels))
+        audited = int((pool.labelled & (pool.order < self._config.queue.audit_share)).sum())
+        if audited >= FEWEST and labelled >= GROWTH * self._contested:
+            self._contests, self._contested = self._contend(pool), labelled
+            self._warn()
+        figures["against_random"] = [contest.as_figures() for contest in self._contests]
+        return {name: figure for name, figure in figures.items() if figure}
+
+    def _contend(self, pool: TaskPool) -> list[Contest]:
+        if pool.head is None or isinstance(build(self._config.selection.strategy), RandomOrder):
+            return []
+        rows = np.flatnonzero(pool.labelled)
+        audit = pool.order[rows] < self._config.queue.audit_share
+        others = np.flatnonzero(~audit)
+        first = self._store.annotations.first_answers(self._project_id)
+        since = self._since()
+        answered = [first.get(int(task)) for task in pool.task_ids[rows[others]]]
+        new = [place for place, when in enumerate(answered) if when is not None and when >= since]
+        new.sort(key=lambda place: (answered[place], place))
+        chosen = others[np.array(new, np.int64)]
+        labels = Labels(pool.embeddings[rows], pool.target[rows], audit, chosen, np.setdiff1d(others, chosen))
+        return against_random(pool.head.fresh, labels, seed=self._config.queue.seed, pause=self._pause)
+
+    def _since(self) -> datetime:
+        """When the strategy of today published for the first time: labels from before are not its choice."""
+        since = self._store.projects.get(self._project_id).connected_at
+        strategy, known = self._config.selection.strategy, since
+        for each in self._store.rounds.recent(self._project_id, RoundState.DONE, limit=MOST_ROUNDS):
+            if each.figures.get("strategy", strategy) != strategy:
+                break
+            known = each.started_at
+        return max(since, known)
+
+    def _warn(self) -> None:
+        for contest in self._contests:
+            if contest.worse:
+                log.warning("project %s: %s", self._project_id, contest.says)
