@@ -99,11 +99,14 @@ class LinearHead:
         width = len(fitted.weights)
         if embeddings.ndim != 2 or embeddings.shape[1] != width:
             raise BadInput(f"embeddings have shape {embeddings.shape}; expected (n, {width})")
-        values = np.zeros((1, len(embeddings), self.classes), dtype=np.float32)
         if len(embeddings) == 0:
-            return Probabilities(values, np.empty(0, np.float32))
+            return Probabilities(np.zeros((1, 0, self.classes), np.float32), np.empty(0, np.float32))
         logits = fitted.logits(embeddings.astype(np.float32, copy=False))
-        values[0][:, self._seen] = np.exp(log_softmax(logits / np.float32(self._temperature)))
+        seen = np.exp(log_softmax(logits / np.float32(self._temperature)))
+        if len(self._seen) == self.classes:
+            return Probabilities(seen[None], log_sum_exp(logits))
+        values = np.zeros((1, len(embeddings), self.classes), dtype=np.float32)
+        values[0][:, self._seen] = seen
         return Probabilities(values, log_sum_exp(logits))
 
     def fresh(self) -> Self:

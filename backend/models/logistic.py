@@ -22,8 +22,9 @@ class Logistic:
     bias: Floats
 
     def logits(self, embeddings: Floats) -> Floats:
-        """(n, classes) for (n, d)."""
-        scores: Floats = embeddings @ self.weights + self.bias
+        """(n, classes) for (n, d); each class lies together, for what is reduced over few classes later."""
+        scores: Floats = np.asfortranarray(embeddings @ self.weights)
+        scores += self.bias
         return scores
 
 

@@ -17,6 +17,7 @@ from backend.encoders import Encoder
 from backend.labels import LabelKind
 from backend.models import Head
 from backend.pool.audit import audit_order
+from backend.pool.cache import CandidateRows
 from backend.pool.embeddings import EmbeddingFile
 from backend.pool.nearness import Nearness
 from backend.store import Answer, Store
@@ -48,6 +49,8 @@ class TaskPool:
         *,
         seed: int = 0,
         read_only: bool = False,
+        progress: Progress = silent,
+        pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self.project_id = project_id
@@ -68,6 +71,13 @@ class TaskPool:
         self.embeddings = EmbeddingFile(
             self._folder / "rows.f16", encoder.dimension, committed=committed, read_only=read_only
         )
+        self._labelled: Mask = np.empty(0, np.bool_)
+        self._unanswered: Mask = np.empty(0, np.bool_)
+        self._in_audit: Mask = np.empty(0, np.bool_)
+        self._audit_rows: Positions = np.empty(0, np.int64)
+        self._sliced = (0, 0.0)
+        self._cache = CandidateRows(self.embeddings)
+        self._progress, self._pause = progress, pause
         self._near: Nearness | None = None
 
     # --- what strategies see ---------------------------------------------------------------------
@@ -75,12 +85,11 @@ class TaskPool:
     @property
     def labelled(self) -> Mask:
         """(n,): live rows with a target."""
-        mask: Mask = self.live & (self.target != NOBODY)
-        return mask
+        return _read_only(self._labelled)
 
     def predict(self, positions: Positions) -> Probabilities:
         """Ask the proxy about these rows only."""
-        return self.predict_vectors(self.embeddings[positions])
+        return self._cache.predict(positions, self.predict_vectors)
 
     def predict_vectors(self, vectors: Floats) -> Probabilities:
         """Ask the proxy about points (m, d) of the embedding space that need not be rows."""
@@ -88,11 +97,23 @@ class TaskPool:
             raise RuntimeError("predict before fit: the cold start must not ask the model")
         return self.head.predict(vectors)
 
-    def near_labelled(self, neighbors: int) -> Mask:
-        """(n,): rows among the `neighbors` nearest of any labelled row; costs queries for new labels only."""
+    def near_labelled(self, neighbors: int, at_most: int | None = None) -> Positions:
+        """Rows (c,) among the `neighbors` nearest of a labelled row, ascending; see `NearLabelled`.
+
+        Builds the index on first use, which takes minutes for millions of rows.
+        """
         if self._near is None or self._near.neighbors != neighbors:
-            self._near = Nearness(self._folder, self.embeddings, neighbors)
-        return self._near.mask(self.labelled)
+            self._near = Nearness(
+                self._folder, self.embeddings, neighbors, progress=self._progress, pause=self._pause
+            )
+        return self._near.rows(
+            self._labelled, self.live, at_most=at_most, groups=lambda rows: self.target[rows]
+        )
+
+    @property
+    def nearness(self) -> Nearness | None:
+        """What is near the labels, once somebody has asked for it."""
+        return self._near
 
     # --- what the round needs ----------------------------------------------------------------------
 
@@ -101,8 +122,7 @@ class TaskPool:
 
     def unanswered(self) -> Mask:
         """(n,): live rows that nobody has answered or skipped."""
-        mask: Mask = self.live & (self.answers == 0) & ~self.skipped
-        return mask
+        return _read_only(self._unanswered)
 
     def in_progress(self, maximum_annotations: int) -> Mask:
         """(n,): live rows that some have answered or skipped, and that others are still wanted for.
@@ -115,6 +135,16 @@ class TaskPool:
         mask: Mask = self.live & begun & (self.answers < maximum_annotations)
         return mask
 
+    def in_audit(self, share: float) -> Mask:
+        """(n,): rows of the audit slice, which is this share of all tasks."""
+        self._slice_audit(share)
+        return _read_only(self._in_audit)
+
+    def audit_rows(self, share: float) -> Positions:
+        """Rows of the audit slice in the order in which they are asked, answered and dead ones too."""
+        self._slice_audit(share)
+        return self._audit_rows
+
     def refresh(self) -> int:
         """Read the rows that changed since the last time; returns how many."""
         changed, level = self._store.tasks.changed_rows(self.project_id, self.change)
@@ -126,6 +156,8 @@ class TaskPool:
             self.live[rows] = [state.live for state in changed]
             live = {state.task_id: state.row for state in changed if state.live}
             self._read_answers(live)
+            self._labelled[rows] = self.live[rows] & (self.target[rows] != NOBODY)
+            self._unanswered[rows] = self.live[rows] & (self.answers[rows] == 0) & ~self.skipped[rows]
         self.change = level
         return len(changed)
 
@@ -146,6 +178,14 @@ class TaskPool:
 
     # --- inside --------------------------------------------------------------------------------------
 
+    def _slice_audit(self, share: float) -> None:
+        if self._sliced == (len(self), share):
+            return
+        self._in_audit = self.order < share
+        rows = np.flatnonzero(self._in_audit)
+        self._audit_rows = rows[np.argsort(self.order[rows], kind="stable")]
+        self._sliced = (len(self), share)
+
     def _grow(self, size: int) -> None:
         more = size - len(self.task_ids)
         if more <= 0:
@@ -156,6 +196,8 @@ class TaskPool:
         self.answers = np.concatenate([self.answers, np.zeros(more, np.int64)])
         self.skipped = np.concatenate([self.skipped, np.zeros(more, np.bool_)])
         self.order = np.concatenate([self.order, np.ones(more)])
+        self._labelled = np.concatenate([self._labelled, np.zeros(more, np.bool_)])
+        self._unanswered = np.concatenate([self._unanswered, np.zeros(more, np.bool_)])
 
     def _read_answers(self, live: dict[int, int]) -> None:
         answers = self._store.annotations.of_tasks(self.project_id, list(live))
@@ -175,6 +217,13 @@ class TaskPool:
         targets = [self.kind.target(answer.result) for answer in truth or submitted]
         agreed = self.kind.agree([target for target in targets if target is not None])
         return NOBODY if agreed is None else agreed
+
+
+def _read_only(mask: Mask) -> Mask:
+    """The mask itself, which is kept up to date, guarded against writing."""
+    view = mask.view()
+    view.flags.writeable = False
+    return view
 
 
 def erase(folder: Path, project_id: int) -> None:

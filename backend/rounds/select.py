@@ -14,9 +14,10 @@ from backend.models import Head
 from backend.models import make as make_head
 from backend.pool import TaskPool
 from backend.rounds.compose import Place, Source, compose
+from backend.rounds.recall import drawn
 from strategies.registry import build
-from strategies.seals import Seals
-from strategies.types import Positions
+from strategies.seals import find_seals
+from strategies.types import Positions, QueryStrategy
 
 BEGUN_AT_MOST = 5
 """How many fronts' worth of tasks may wait for further annotators."""
@@ -43,22 +44,25 @@ def fit_proxy(pool: TaskPool, config: ProjectConfig) -> Head | None:
 def select(pool: TaskPool, config: ProjectConfig, *, maximum_annotations: int) -> Selection:
     """Pick the rows of the next front, in the order in which they should be served."""
     size, free = config.queue.size, pool.unanswered()
-    audit = pool.order < config.queue.audit_share
-    candidates = np.flatnonzero(free & ~audit)
+    allowed = free & ~pool.in_audit(config.queue.audit_share)
+    count = int(np.count_nonzero(allowed))
     # the same seed each round: what a cold start picks must not jump about between two labels
     rng = np.random.default_rng([config.queue.seed, pool.project_id])
     cold = is_cold(pool, config)
     strategy = build(config.selection.cold_start if cold else config.selection.strategy)
-    ranking = strategy(pool, candidates, min(size, len(candidates)), rng)
+    # where SEALS narrows the pool down, nothing else lists it: a mask is looked up row by row
+    candidates = allowed if _narrows(strategy, pool) else np.flatnonzero(allowed)
+    ranking = strategy(pool, candidates, min(size, count), rng)
     chosen = [
         Place(int(row), Origin.COLD_START if cold else Origin.CHOSEN, float(utility), reason)
         for row, utility, reason in zip(ranking.positions, ranking.utility, ranking.reasons, strict=True)
     ]
-    explored = rng.choice(candidates, min(size, len(candidates)), replace=False)
-    audit_rows = np.flatnonzero(free & audit)
-    audit_rows = audit_rows[np.argsort(pool.order[audit_rows], kind="stable")][:size]
+    explored = drawn(allowed, min(size, count), rng)
+    audit_rows = pool.audit_rows(config.queue.audit_share)
+    audit_rows = audit_rows[free[audit_rows]][:size]
     begun = np.flatnonzero(pool.in_progress(maximum_annotations))[: BEGUN_AT_MOST * size]
-    skipped = np.flatnonzero(pool.live & pool.skipped & (pool.answers == 0))[:size]
+    skipped = np.flatnonzero(pool.skipped)
+    skipped = skipped[pool.live[skipped] & (pool.answers[skipped] == 0)][:size]
     queue = config.queue
     places = compose(
         _places(begun, Origin.IN_PROGRESS, "others have begun it; it wants more annotations"),
@@ -75,7 +79,7 @@ def select(pool: TaskPool, config: ProjectConfig, *, maximum_annotations: int) -
         size + len(begun),
         turn=int(np.count_nonzero(pool.labelled)),
     )
-    figures = {"candidates": len(candidates), "cold_start": cold, **_seals_figures(pool, config)}
+    figures = {"candidates": count, "cold_start": cold, **_seals_figures(pool, config)}
     return Selection(places, figures)
 
 
@@ -116,9 +120,17 @@ def _places(rows: Positions, origin: Origin, reason: str) -> list[Place]:
     return [Place(int(row), origin, 0.0, reason) for row in rows]
 
 
+def _narrows(strategy: QueryStrategy, pool: TaskPool) -> bool:
+    seals = find_seals(strategy)
+    return seals is not None and seals.is_on(len(pool), int(np.count_nonzero(pool.labelled)))
+
+
 def _seals_figures(pool: TaskPool, config: ProjectConfig) -> dict[str, Any]:
-    strategy = build(config.selection.strategy)
-    if not isinstance(strategy, Seals):
+    seals = find_seals(build(config.selection.strategy))
+    if seals is None:
         return {"seals": False, "seals_why": f"the strategy {config.selection.strategy} does not use it"}
-    on, why = strategy.explain(len(pool), int(pool.labelled.sum()))
-    return {"seals": on, "seals_why": why}
+    on, why = seals.explain(len(pool), int(np.count_nonzero(pool.labelled)))
+    figures: dict[str, Any] = {"seals": on, "seals_why": why}
+    if on and pool.nearness is not None:
+        figures["seals_rows"], figures["seals_lists"], figures["seals_labelled"] = pool.nearness.counts()
+    return figures

@@ -380,7 +380,7 @@ def test_a_deleted_annotation_puts_its_task_back(bench: Bench) -> None:
 
 def test_seals_admits_the_neighbours_of_labels_alone(bench: Bench) -> None:
     """By name it is on for any pool; incremental and through restarts it admits what a full search would."""
-    strategy = "seals(uncertainty_k_center(margin), neighbors=3)"
+    strategy = "seals(uncertainty_k_center(margin), neighbors=3, explore=0.0)"
     bench.config = CONFIG.model_copy(
         update={"selection": CONFIG.selection.model_copy(update={"strategy": strategy})}
     )
@@ -399,15 +399,41 @@ def test_seals_admits_the_neighbours_of_labels_alone(bench: Bench) -> None:
         likeness = embeddings @ embeddings[row]
         likeness[row] = -np.inf
         expected[np.argsort(-likeness)[:3]] = True
-    assert pool.near_labelled(3).tolist() == expected.tolist()
+    assert pool.near_labelled(3).tolist() == np.flatnonzero(expected).tolist()
     done = bench.store.rounds.latest(1, RoundState.DONE)
     assert done is not None
     assert done.figures["seals"] is True
+    assert done.figures["seals_lists"] == done.figures["seals_labelled"] == done.figures["labelled"]
+    assert done.figures["seals_rows"] == expected.sum()
+
+
+def test_a_recall_audit_follows_the_round_and_is_repeated_by_those_after(bench: Bench) -> None:
+    """After publishing, SEALS is held against a sample; while little changed the figures say so again."""
+    strategy = "seals(margin, neighbors=2)"
+    selection = CONFIG.selection.model_copy(update={"strategy": strategy})
+    bench.config = CONFIG.model_copy(update={"selection": selection})
+    for _ in range(60):
+        bench.labelstudio.add_task()
+    bench.start()
+    found = []
+    for _ in range(12):
+        bench.turn()
+        done = bench.store.rounds.latest(1, RoundState.DONE)
+        assert done is not None
+        if "seals_recall" in done.figures:
+            found.append((done.number, done.figures["seals_recall"]))
+        bench.labelstudio.label(bench.labelstudio.next()[0])
+    assert [recall["round"] for _, recall in found] == sorted(recall["round"] for _, recall in found)
+    assert found[0][0] == found[0][1]["round"]
+    assert found[-1][0] > found[-1][1]["round"]
+    recall = found[-1][1]
+    assert recall["n"] == 20
+    assert 0 <= recall["low"] <= recall["value"] <= recall["high"] <= 1
 
 
 def test_a_round_asks_the_model_about_candidates_only(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """With SEALS on, only what it let in is predicted: not the pool, not the labelled rows."""
-    strategy = "seals(uncertainty_k_center(margin), neighbors=2)"
+    strategy = "seals(uncertainty_k_center(margin), neighbors=2, explore=0.0)"
     bench.config = CONFIG.model_copy(
         update={
             "selection": CONFIG.selection.model_copy(update={"strategy": strategy}),
@@ -431,8 +457,8 @@ def test_a_round_asks_the_model_about_candidates_only(bench: Bench, monkeypatch:
     bench.turn()
     pool = bench.loop._pool
     assert pool is not None
-    admitted = np.flatnonzero(pool.near_labelled(2) & pool.unanswered())
-    assert sorted(asked) == admitted.tolist()
+    admitted = pool.near_labelled(2)
+    assert sorted(asked) == admitted[pool.unanswered()[admitted]].tolist()
     assert len(asked) < pool.unanswered().sum()
 
 
