@@ -17,7 +17,7 @@ RATES = (0.25, 0.5, 1.0, 2.0)
 REDUCIBLE = np.linspace(0, 1, 11)
 """Shares of today's error that more labels might remove in the end."""
 
-ALIKE = 0.8
+ALIKE = 0.9
 """How alike two models' mistakes are on the same task: correlation of right and wrong."""
 
 JITTER = 0.01
