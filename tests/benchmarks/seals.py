@@ -208,7 +208,7 @@ def main() -> None:
     if args.real:
         import seals_real
 
-        seals_real.main()
+        seals_real.main([])
         return
     took = [at_size(n, args) for n in args.rows]
     for n, seconds in zip(args.rows[1:], took[1:], strict=True):

@@ -93,6 +93,16 @@ def test_the_order_of_the_candidates_does_not_matter(strategy):
     np.testing.assert_array_equal(backwards.positions, ask(strategy, pool, 12).positions)
 
 
+def test_a_mask_of_candidates_is_as_good_as_their_rows(strategy):
+    """A large pool's candidates come as a mask, for what looks at few of them."""
+    pool = pool_of(clusters(), labelled=[3, 50])
+    mask = ~pool.labelled & (np.arange(160) % 3 > 0)
+    by_mask = strategy(pool, mask, 12, np.random.default_rng(0))
+    np.testing.assert_array_equal(
+        by_mask.positions, ask(strategy, pool, 12, candidates=np.flatnonzero(mask)).positions
+    )
+
+
 def test_the_same_seed_gives_the_same_ranking(strategy):
     """Nothing but the generator is drawn from."""
     pool = pool_of(clusters(), labelled=[3, 50])
