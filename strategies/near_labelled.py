@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
-from zipfile import BadZipFile
+from typing import Self
 
 import numpy as np
 
-from strategies import checks
+from strategies import checks, near_file
 from strategies.anchors import anchor_order
 from strategies.types import BadInput, Floats, Mask, NeighborIndex, Positions, Rows
 
@@ -103,7 +100,7 @@ class NearLabelled:
             self.likeness = np.concatenate([self.likeness, likeness])
             self.anchors = np.concatenate([self.anchors, np.ones(len(batch), np.bool_)])
             self._count(lists, 1)
-        if at_most is not None and len(self.admitted) > at_most:
+        if self._must_choose(at_most):
             self._choose_anchors(embeddings, groups(self.asked), at_most)
         return self.admitted
 
@@ -203,7 +200,13 @@ class NearLabelled:
             self.admitted = np.insert(self.admitted, place[~known], rows[~known])
             self.held = np.insert(held, place[~known], times[~known])
 
-    def _choose_anchors(self, embeddings: Rows, groups: Positions, at_most: int) -> None:
+    def _must_choose(self, at_most: int | None) -> bool:
+        """Whether too many rows are let in, or far too few since lists were left out for an earlier cap."""
+        if at_most is not None and len(self.admitted) > at_most:
+            return True
+        return not self.anchors.all() and (at_most is None or len(self.admitted) < at_most / 2)
+
+    def _choose_anchors(self, embeddings: Rows, groups: Positions, at_most: int | None) -> None:
         order = anchor_order(
             checks.finite_rows("embeddings", embeddings[self.asked]),
             groups,
@@ -212,7 +215,7 @@ class NearLabelled:
         flat = self.lists[order].ravel()
         rows, first = np.unique(flat, return_index=True)
         first = np.sort(first[rows >= 0]) // self.neighbors  # after how many anchors each row comes in
-        room = int(ROOM * at_most)
+        room = len(first) if at_most is None else int(ROOM * at_most)
         count = int(first[room]) if room < len(first) else len(order)
         self.anchors = np.zeros(len(self.asked), np.bool_)
         self.anchors[order[:count]] = True
@@ -223,38 +226,9 @@ class NearLabelled:
 
     def save(self, path: Path) -> None:
         """Write to `path` (npz), all or nothing."""
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            np.savez(file, **{name: getattr(self, name) for name in _SAVED})
-        os.replace(part, path)
+        near_file.write(path, {name: getattr(self, name) for name in near_file.NAMES})
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote; raise BadInput where it is not that, or not whole."""
-        expected = "expected a file that NearLabelled.save wrote"
-        try:
-            with path.open("rb") as file, np.load(file) as stored:
-                found: dict[str, Any] = {name: stored[name] for name in _SAVED}
-            for name in ("neighbors", "rows", "stamp"):
-                found[name] = int(found[name])
-            _check(**found)
-            return cls(**found)
-        except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile, zlib.error) as error:
-            raise BadInput(f"{path} is not readable, {expected}") from error
-
-
-_SAVED = ("neighbors", "asked", "lists", "likeness", "anchors", "rows", "dead", "stamp")
-
-
-def _check(*, neighbors: int, rows: int, stamp: int, **arrays: Any) -> None:  # noqa: ARG001 - any stamp is right
-    """Raise ValueError unless what was stored fits together."""
-    asked, lists, dead = arrays["asked"], arrays["lists"], arrays["dead"]
-    shapes = {"lists": (len(asked), neighbors), "likeness": (len(asked), neighbors), "anchors": (len(asked),)}
-    kinds = {"asked": "i", "lists": "i", "dead": "i", "likeness": "f", "anchors": "b"}
-    if any(arrays[name].shape != shape for name, shape in shapes.items()):
-        raise ValueError("shapes")
-    if any(arrays[name].dtype.kind != kind for name, kind in kinds.items()):
-        raise ValueError("types")
-    ranges = ((asked, 0), (lists.ravel(), -1), (dead, 0))
-    if any(len(array) and not (low <= array.min() and array.max() < rows) for array, low in ranges):
-        raise ValueError("rows")
+        return cls(**near_file.read(path))

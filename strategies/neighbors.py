@@ -26,9 +26,9 @@ def _ignore(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def kind_for(n: int, *, exact_rows: int = EXACT_ROWS) -> str:
-    """Choose the kind of index for `n` rows."""
-    if n <= exact_rows:
+def kind_for(n: int, *, exact_rows: int | None = None) -> str:
+    """Choose the kind of index for `n` rows; `exact_rows` instead of `EXACT_ROWS` where given."""
+    if n <= (EXACT_ROWS if exact_rows is None else exact_rows):
         return "flat"
     return "ivf_sq8" if n <= PRODUCT_ROWS else "ivf_pq"
 
@@ -58,7 +58,7 @@ class FaissIndex:
         *,
         seed: int,
         kind: str | None = None,
-        exact_rows: int = EXACT_ROWS,
+        exact_rows: int | None = None,
         progress: Callable[[int, int], None] = _ignore,
     ) -> Self:
         """Index `rows` (n, d), read in blocks; deterministic by `seed`.
@@ -85,6 +85,12 @@ class FaissIndex:
     def width(self) -> int:
         """How many numbers a row has."""
         return int(self._index.d)
+
+    def outgrown(self, rows: int) -> bool:
+        """Whether an index of so many rows had better be built anew: it was made for far fewer."""
+        if hasattr(self._index, "nlist"):
+            return inverted.lists_for(rows) > 2 * int(self._index.nlist)
+        return rows > 2 * EXACT_ROWS and not hasattr(self._index, "hnsw")
 
     @property
     def _added(self) -> int:

@@ -72,6 +72,8 @@ class Nearness:
     def _grown_index(self, rows: int) -> FaissIndex:
         if self._index is None:
             self._index = self._load_index(rows)
+        if self._index.outgrown(rows):
+            self._index, self._saved_rows = self._built(), 0
         while len(self._index) < rows:
             start, stop = len(self._index), min(len(self._index) + ADDED_AT_ONCE, rows)
             self._index.add(self._embeddings[np.arange(start, stop)])

@@ -18,7 +18,7 @@ from backend.pool.cache import CandidateRows
 from backend.pool.embeddings import EmbeddingFile
 from backend.pool.nearness import Nearness
 from backend.rounds.recall import EVERY, RecallAudit, drawn, let_in
-from strategies import ArrayPool, FaissIndex, Probabilities
+from strategies import ArrayPool, FaissIndex, Probabilities, neighbors
 from strategies.near_labelled import one_group
 
 
@@ -155,6 +155,24 @@ def test_what_was_added_is_written_once_it_is_worth_it(tmp_path: Path, asked: As
     near(nearness, labelled)
     assert len(FaissIndex.load(tmp_path / "neighbors.faiss")) == 400
     assert asked.built == 1
+
+
+def test_an_index_that_the_pool_outgrew_is_built_anew(
+    tmp_path: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project that began small ends with the index that suits its size; the lists stay."""
+    monkeypatch.setattr(neighbors, "EXACT_ROWS", 100)
+    rows = unit(320)
+    embeddings = file_of(tmp_path, rows[:90])
+    labelled = np.arange(320) < 3
+    nearness = Nearness(tmp_path, embeddings, 5)
+    near(nearness, labelled[:90])
+    embeddings.append(rows[90:])
+    found = near(nearness, labelled)
+    assert (asked.built, asked.queries) == (2, 3)
+    assert found == slow_near(embeddings[np.arange(320)], labelled, np.ones(320, bool), 5)
+    assert near(Nearness(tmp_path, embeddings, 5), labelled) == found
+    assert asked.built == 2
 
 
 # --- rows kept in memory ------------------------------------------------------------------------------

@@ -143,6 +143,17 @@ def test_rows_beside_a_mapped_file_are_merged_by_likeness(seed, before, after, k
     assert (found[:, expected.shape[1] :] == -1).all()
 
 
+@pytest.mark.parametrize(
+    ("kind", "built", "suits", "outgrown"),
+    [("flat", 50, 100_000, 100_001), ("hnsw", 50, 10**7, None), ("ivf_sq8", 2000, 8000, 40_000)],
+)
+def test_an_index_is_outgrown_by_many_times_its_rows(kind, built, suits, outgrown):
+    """Few lists for many rows, or none at all, are slow to search."""
+    index = FaissIndex.build(clustered(built), seed=0, kind=kind)
+    assert not index.outgrown(suits)
+    assert outgrown is None or index.outgrown(outgrown)
+
+
 def test_two_levels_of_k_means_are_nearly_as_good_as_one():
     """The mean distance to the nearest centroid, beside plain k-means on the same rows."""
     rows = clustered(4000)

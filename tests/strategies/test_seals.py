@@ -190,6 +190,21 @@ def test_beyond_the_cap_anchors_stand_for_all(seed, neighbors, at_most, classes)
             assert len(found) == len(every) or not near.anchors.all()
 
 
+def test_a_higher_cap_lets_more_in_again():
+    """Nothing that was left out for an earlier cap stays out."""
+    rows = unit(150)
+    near, index = NearLabelled(5), CountingIndex(rows)
+    labelled = np.arange(150) < 30
+    every = slow_near(rows, labelled, 5)
+    assert len(near.update(labelled, rows, index, at_most=20)) <= 20
+    for cap in (len(every), None):
+        near.update(labelled, rows, index, at_most=20)
+        found = near.update(labelled, rows, index, at_most=cap)
+        assert len(found) > 0.8 * len(every) - 5
+    np.testing.assert_array_equal(found, every)
+    assert index.asked == 30
+
+
 def test_anchors_are_balanced_over_classes_and_spread():
     """A class with a tenth of the labels gets half of the anchors, and near duplicates come last."""
     rng = np.random.default_rng(0)
