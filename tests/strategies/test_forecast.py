@@ -17,6 +17,8 @@ LABELS = np.arange(100, 700, 50)
 
 def slow(labels, accuracy, audited, at):
     """Chance (as a function of x) that the accuracy at `at` labels lies below x; E summed on a grid."""
+    from scipy.stats import norm
+
     count, now = len(labels), labels[-1]
     pooled = (sum(a * n for a, n in zip(accuracy, audited, strict=True)) + 1) / (sum(audited) + 2)
     task = pooled * (1 - pooled)
@@ -25,7 +27,7 @@ def slow(labels, accuracy, audited, at):
         cov[i][i] += (1 - ALIKE) * task / audited[i] + JITTER**2
     inverse = np.linalg.inv(np.array(cov))
     curves = [lambda t, p=p: t**-p for p in POWERS] + [lambda t, r=r: math.exp(-r * (t - 1)) for r in RATES]
-    errors = np.linspace(-1, 2, 1501)
+    errors = np.linspace(-1, 2, 601)
     weights, middles = [], []
     for share in REDUCIBLE:
         for curve in curves:
@@ -38,8 +40,7 @@ def slow(labels, accuracy, audited, at):
     kept = weights > 1e-9 * weights.max()
 
     def below(x):
-        normal = [0.5 * math.erfc((m - x) / JITTER / math.sqrt(2)) for m in middles[kept]]
-        return float(weights[kept] @ normal / weights[kept].sum())
+        return float(weights[kept] @ norm.cdf(x, middles[kept], JITTER) / weights[kept].sum())
 
     return below
 
