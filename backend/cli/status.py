@@ -64,6 +64,10 @@ def describe(store: Store, known: Connection, now: datetime) -> dict[str, Any]:
         "candidates": figures.get("candidates"),
         "seals": figures.get("seals"),
         "seals_why": figures.get("seals_why"),
+        "seals_rows": figures.get("seals_rows"),
+        "seals_lists": figures.get("seals_lists"),
+        "seals_labelled": figures.get("seals_labelled"),
+        "seals_recall": figures.get("seals_recall"),
         "audit_accuracy": figures.get("audit_accuracy"),
         "agreement": figures.get("agreement"),
         "forecast": figures.get("forecast"),
@@ -115,7 +119,7 @@ def _lines(entry: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
     lines.append(("accuracy", _accuracy(entry["audit_accuracy"])))
     lines += outlook.lines(entry)
     if entry["seals_why"]:
-        lines.append(("SEALS", entry["seals_why"]))
+        lines.append(("SEALS", _seals(entry)))
     lines.append(("rounds", _rounds(entry, now)))
     lines.append(("hears by", _hearing(entry, now)))
     return lines
@@ -126,6 +130,21 @@ def _queue(entry: dict[str, Any]) -> str:
         return "nothing published yet"
     start = "; cold start: typical tasks first" if entry["cold_start"] else ""
     return f"{entry['front_left']} of {entry['front']} left in {entry['queue_version']}{start}"
+
+
+def _seals(entry: dict[str, Any]) -> str:
+    said: list[str] = [entry["seals_why"]]
+    lists, labelled = entry["seals_lists"], entry["seals_labelled"]
+    if entry["seals_rows"] is not None:
+        said.append(f"{entry['seals_rows']:,} are let in now")
+        if lists < labelled:
+            said[-1] += f", through {lists:,} of the {labelled:,} labelled rows that stand for all"
+    if entry["seals_recall"]:
+        said.append(
+            "{value:.0%} of the most uncertain tasks were among them (90 % interval {low:.0%} to {high:.0%}, "
+            "from the top {n:,} of {sample:,} random tasks in round {round})".format(**entry["seals_recall"])
+        )
+    return "; ".join(said)
 
 
 def _accuracy(figures: dict[str, Any] | None) -> str:

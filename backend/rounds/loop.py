@@ -21,6 +21,7 @@ from backend.labelstudio import LabelStudio
 from backend.pool import TaskPool
 from backend.rounds.measure import Accuracy, audit_accuracy
 from backend.rounds.publish import erase_one_retired, publish
+from backend.rounds.recall import RecallAudit
 from backend.rounds.select import fit_proxy, front_tasks, select
 from backend.rounds.sync import Reading, sync
 from backend.rounds.watch import Watch
@@ -74,6 +75,7 @@ class ProjectLoop:
         self._stands: tuple[Round | None, Version | None] | None = None
         self._measured: _Measured | None = None
         self._watch = self._new_watch()
+        self._recall = RecallAudit(config)
         self._number = 0
         self._timings: list[StepTiming] = []
 
@@ -105,6 +107,7 @@ class ProjectLoop:
         self._served, self._stands = reading.project.model_version, None
         if reading.config_changed:
             self._pool, self._measured, self._watch = None, None, self._new_watch()
+            self._recall = RecallAudit(self._config)
         if before.webhook_seen_at is not None and reading.counts.annotations:
             log.info("project %s: a poll found annotations that no webhook announced", self._project_id)
             self._store.projects.webhook_seen(self._project_id, now=None)
@@ -232,6 +235,7 @@ class ProjectLoop:
         if last.accuracy is not None:
             figures = {"audit_accuracy": last.accuracy.as_figures()}
             self._store.rounds.add_figures(self._project_id, number, figures)
+        self._store.rounds.add_figures(self._project_id, number, self._recall.look(pool, number))
         self._store.rounds.add_figures(self._project_id, number, self._watch.look(pool, last.accuracy))
 
     def _new_watch(self) -> Watch:
@@ -248,6 +252,8 @@ class ProjectLoop:
                 kind,
                 self._load_encoder(),
                 seed=self._config.queue.seed,
+                progress=self._progress,
+                pause=self._pause,
             )
         return self._pool
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.cli.status import _seals
 from backend.config import ProjectConfig
 from backend.config.types import Queue, Selection
 from backend.pool import cache
@@ -295,6 +296,20 @@ def test_without_seals_there_is_no_recall(strategy: str) -> None:
     pool = FakePool(unit(300), np.arange(300) < 15)
     assert audit_of(strategy).look(pool, 1) == {}  # type: ignore[arg-type]
     assert audit_of("seals(margin)").look(FakePool(unit(40), np.arange(40) < 5), 1) == {}  # type: ignore[arg-type]
+
+
+def test_status_says_what_is_let_in_and_what_is_missed() -> None:
+    """In plain words; less where less is known."""
+    recall = {"value": 0.62, "low": 0.56, "high": 0.675, "n": 200, "sample": 20_000, "round": 12}
+    entry = {"seals_why": "on: …", "seals_rows": 160_000, "seals_lists": 1_600, "seals_labelled": 2_000}
+    assert _seals({**entry, "seals_recall": recall}) == (
+        "on: …; 160,000 are let in now, through 1,600 of the 2,000 labelled rows that stand for all; "
+        "62% of the most uncertain tasks were among them (90 % interval 56% to 68%, "
+        "from the top 200 of 20,000 random tasks in round 12)"
+    )
+    few = {**entry, "seals_lists": 2_000, "seals_recall": None}
+    assert _seals(few) == "on: …; 160,000 are let in now"
+    assert _seals({**entry, "seals_rows": None, "seals_recall": None}) == "on: …"
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
