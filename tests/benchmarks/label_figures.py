@@ -41,11 +41,11 @@ def labels_needed(labels: ArrayLike, values: ArrayLike, goal: float) -> float | 
 
 @dataclass(frozen=True)
 class Saving:
-    """What a strategy saves of random's labels.
+    """What a strategy saves of the labels that random needs, as `nextlabel simulate` counts it.
 
     needed: labels at which the mean curve reaches what random's mean curve ends at; None: it never does
-    share:  of random's whole budget; 0 where it never does
-    never:  how many single seeds end without having reached it
+    share:  1 - needed / labels at which random's own mean curve is there first; 0 where it never is
+    never:  how many single seeds never reach it
     """
 
     needed: float | None
@@ -56,12 +56,13 @@ class Saving:
 def saving(labels: ArrayLike, curves: Numbers, random: Numbers) -> Saving:
     """Compare `curves` (seeds, budgets) with random's of the same seeds.
 
-    By mean curves, not seed by seed: a single curve's first touch of the goal is a matter of luck, and even
-    random would seem to save labels against itself. A mean curve that never arrives saves 0, not less.
+    By mean curves, not seed by seed: where a single curve first touches the goal is a matter of luck. What
+    luck is left helps random as well, for its own first touch counts, not its budget.
     """
     goal = float(random.mean(axis=0)[-1])
     needed = labels_needed(labels, curves.mean(axis=0), goal)
-    share = 0.0 if needed is None else 1 - needed / float(np.asarray(labels)[-1])
+    of_random = labels_needed(labels, random.mean(axis=0), goal)
+    share = 0.0 if needed is None or of_random is None else 1 - needed / of_random
     return Saving(needed, share, int((curves.max(axis=1) < goal).sum()))
 
 
