@@ -158,9 +158,9 @@ def summary(
         )
     title = (
         f"Area under the learning curve as a multiple of random's; mean rank over {cases} cases (data set,\n"
-        "metric, seed) that every strategy has played; saved: share of the labels that random needs for what\n"
-        "it reaches at the full budget, mean over the data sets; below random: budgets where the paired 90 %\n"
-        "interval ends below 0, over data sets and metrics"
+        "metric, seed) that every strategy has played; saved: share of the labels that random needs for\n"
+        "what it reaches at the full budget, mean over the data sets; below random: budgets where the\n"
+        "paired 90 % interval ends below 0, over data sets and metrics"
     )
     return "\n".join([title, aligned(rows), *gaps(results, order, names)])
 
