@@ -47,6 +47,8 @@ class FaissIndex:
 
     def __init__(self, index: Any, *, mapped_from: Path | None = None, stamp: int = 0) -> None:
         self._index = index
+        if hasattr(index, "nlist"):
+            index.nprobe = inverted.probes(int(index.nlist))
         self._mapped_from = mapped_from
         self._tail: Any = None
         self.stamp = stamp
