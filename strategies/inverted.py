@@ -57,7 +57,7 @@ def train(rows: Rows, *, seed: int, product: bool) -> Any:
 
 
 def probes(lists: int) -> int:
-    """How many lists a search looks at: recall at 100 of about 0.9 on clustered rows (benchmarks/neighbors)."""
+    """How many lists a search looks at: recall at 100 of about 0.9 (tests/benchmarks/neighbors.py)."""
     return min(lists, max(16, lists // 1024))
 
 
