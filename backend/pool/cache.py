@@ -85,4 +85,4 @@ def _joined(parts: list[Probabilities]) -> Probabilities:
 
 def _taken(prediction: Probabilities, places: Positions) -> Probabilities:
     evidence = None if prediction.evidence is None else prediction.evidence[places]
-    return Probabilities(prediction.values[:, places], evidence)
+    return Probabilities(np.take(prediction.values, places, axis=1), evidence)
