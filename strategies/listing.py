@@ -7,11 +7,12 @@ from strategies.registry import STRATEGIES, UNCERTAINTIES, discover
 
 
 def table() -> str:
-    """Write every strategy, uncertainty and core-set method as a Markdown table, each by its first sentence."""
+    """Write every strategy, uncertainty and core-set method as a Markdown table."""
     discover()
     lines = ["| kind | name | what it does |", "|---|---|---|"]
     for registry in (STRATEGIES, UNCERTAINTIES, CORESETS):
         for name in registry:
-            first = (registry.get(name).__doc__ or "").strip().split("\n")[0].removesuffix(".").replace(" (n,)", "")
-            lines.append(f"| {registry.kind} | `{name}` | {first} |")
+            sentence = (registry.get(name).__doc__ or "").strip().split("\n")[0]
+            does = sentence.removesuffix(".").replace(" (n,)", "")
+            lines.append(f"| {registry.kind} | `{name}` | {does} |")
     return "\n".join(lines)
