@@ -24,6 +24,11 @@ SUM_TOLERANCE = 1e-3
 
 def finite_rows(name: str, rows: Any, width: int | None = None) -> Floats:
     """Give `rows` as float32 (n, d), C-ordered; raise BadInput for another shape, NaN or infinity."""
+    return finite_rows_and_squares(name, rows, width)[0]
+
+
+def finite_rows_and_squares(name: str, rows: Any, width: int | None = None) -> tuple[Floats, Floats]:
+    """Give with the rows their squared lengths (n,), which the check computes anyway."""
     given = np.asarray(rows)
     if given.ndim != 2 or (width is not None and given.shape[1] != width):
         expected = "(n, d)" if width is None else f"(n, {width})"
@@ -36,7 +41,7 @@ def finite_rows(name: str, rows: Any, width: int | None = None) -> Floats:
     if not np.isfinite(squares).all():
         row = int(np.flatnonzero(~np.isfinite(squares))[0])
         raise BadInput(f"{name} row {row} holds NaN, infinity or values too large, expected finite numbers")
-    return array
+    return array, squares
 
 
 def nonnegative(name: str, values: Any, n: int) -> np.ndarray[Any, np.dtype[np.float64]]:

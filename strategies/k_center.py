@@ -35,21 +35,19 @@ def greedy_k_center(
     errors:  BadInput for NaN, infinity, shapes that do not fit, k outside 0..n, negative weights
     source:  Gonzalez 1985; Sener & Savarese 2018, Algorithm 1; lazy evaluation as in Minoux 1978
     """
-    rows, covered = _checked(points, centers)
+    rows, squares, covered = _checked(points, centers)
     count = checks.whole("k", k, 0, len(rows))
     scale = None if weights is None else checks.nonnegative("weights", weights, len(rows))
-    far = np.full(len(rows), np.inf)
-    if nearest is not None:
-        far = checks.nonnegative("nearest", nearest, len(rows)) ** 2
+    far = None if nearest is None else checks.nonnegative("nearest", nearest, len(rows)) ** 2
     positions, distances = np.empty(count, np.int64), np.empty(count, np.float32)
     first = 0
     if count and nearest is None and len(covered) == 0:
         positions[0], distances[0], first = _nearest_the_mean(rows), np.inf, 1
         covered = rows[positions[:1]]
-    race = Farthest(rows, covered, scale, far)
+    race = Farthest(rows, squares, covered, count, weights=scale, far=far)
     race.taken[positions[:first]] = True
     for step in range(first, count):
-        positions[step], distances[step] = race.take(count - step)
+        positions[step], distances[step] = race.take()
     return positions, distances
 
 
@@ -59,12 +57,11 @@ def nearest_center(points: ArrayLike, centers: ArrayLike, *, nearest: ArrayLike 
     With `nearest` (n,), the distances to earlier centers, only the new `centers` cost anything; infinity
     where there is no center at all. Pass the result to the next round's `greedy_k_center`.
     """
-    rows, covered = _checked(points, centers)
+    rows, squares, covered = _checked(points, centers)
     far = np.full(len(rows), np.inf)
     if nearest is not None:
         far = checks.nonnegative("nearest", nearest, len(rows)) ** 2
     if len(covered):
-        squares = norms(rows)
         squared = rough_squared(rows, squares, None, covered, norms(covered)).astype(np.float64)
         close = np.flatnonzero(squared < 1e-2 * squares.max(initial=0))  # the root magnifies rounding
         squared[close] = exact_squared(rows, close, covered)
@@ -73,12 +70,12 @@ def nearest_center(points: ArrayLike, centers: ArrayLike, *, nearest: ArrayLike 
     return distance
 
 
-def _checked(points: ArrayLike, centers: ArrayLike) -> tuple[Floats, Floats]:
-    rows = checks.finite_rows("points", points)
+def _checked(points: ArrayLike, centers: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    rows, squares = checks.finite_rows_and_squares("points", points)
     given = np.asarray(centers)
     if given.size == 0 and given.ndim < 2:
         given = np.empty((0, rows.shape[1]), np.float32)
-    return rows, checks.finite_rows("centers", given, rows.shape[1])
+    return rows, squares, checks.finite_rows("centers", given, rows.shape[1])
 
 
 def _nearest_the_mean(points: Floats) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies.farthest import Farthest
+from strategies import farthest
+from strategies.farthest import Farthest, norms
 from strategies.k_center import greedy_k_center, nearest_center
 from strategies.types import BadInput
 
@@ -60,12 +63,23 @@ def cases(draw):
     return points, centers, draw(st.integers(0, n)), weights
 
 
-@settings(max_examples=250, deadline=None)
-@given(cases())
-def test_picks_and_distances_are_those_of_the_slow_twin(case):
+@contextmanager
+def small_steps():
+    """Every limit so low that a small pool reaches it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"ACTIVE": 5, "PART": 2, "PROBE": 2, "SPARE": 1, "FRONT": 3, "BLOCK": 7}.items():
+            patch.setattr(farthest, name, value)
+        yield
+
+
+@pytest.mark.parametrize("steps", [nullcontext, small_steps])
+@settings(max_examples=200, deadline=None)
+@given(case=cases())
+def test_picks_and_distances_are_those_of_the_slow_twin(steps, case):
     """Duplicates, grids full of ties, unit vectors, zero weights: the same rows in the same order."""
     points, centers, k, weights = case
-    picks, distances = greedy_k_center(points, centers, k, weights=weights)
+    with steps():
+        picks, distances = greedy_k_center(points, centers, k, weights=weights)
     expected, gaps = slow_k_center(points, centers, k, weights)
     np.testing.assert_array_equal(picks, expected)
     np.testing.assert_allclose(distances, gaps, atol=1e-5, rtol=1e-5)
@@ -73,8 +87,10 @@ def test_picks_and_distances_are_those_of_the_slow_twin(case):
 
 @pytest.mark.parametrize("kind", ["flat", "clustered", "few distinct"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_pool_of_many_refills_is_ranked_as_by_the_twin(kind, weighted):
-    """More rows than are measured at first, more picks than front runners to spare."""
+@pytest.mark.parametrize("active", [farthest.ACTIVE, 300])
+def test_a_pool_of_many_refills_is_ranked_as_by_the_twin(kind, weighted, active, monkeypatch):
+    """More rows than are looked at or measured at first, more picks than front runners to spare."""
+    monkeypatch.setattr(farthest, "ACTIVE", active)
     rng = np.random.default_rng(3)
     points = rng.normal(size=(6000, 16)).astype(np.float32)
     if kind == "clustered":
@@ -138,11 +154,11 @@ def test_most_rows_are_never_measured_against_all_centers():
     rng = np.random.default_rng(2)
     points = rng.normal(size=(20_000, 32)).astype(np.float32)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    race = Farthest(points, points[:400], None, np.full(len(points), np.inf))
-    for left in range(50, 0, -1):
-        race.take(left)
-    assert (race.stage >= len(race.parts)).mean() < 0.5
-    assert (race.stage > len(race.parts)).mean() < 0.05
+    race = Farthest(points, norms(points), points[:400], 50)
+    for _ in range(50):
+        race.take()
+    assert (race.stage == len(race.parts)).mean() < 0.5
+    assert race.settled.mean() < 0.05
 
 
 def test_nothing_asked_nothing_picked():
