@@ -42,12 +42,13 @@ class Audited:
         return self.seals(pool, candidates, k, rng)
 
 
-def play(name: str, seed: int, base: str, neighbors: int | None) -> dict[str, float]:
-    """Replay one seed of one set: the last accuracy, and what SEALS let in."""
+def play(name: str, seed: int, base: str, options: str) -> dict[str, float]:
+    """Replay one seed of one set: the last accuracy, and what SEALS let in; the options may be `whole`."""
     data = packs.encoded(name)
     index = FaissIndex.build(data.pool, seed=0)
     material = Material(data.pool, data.answers, data.test, data.truth, data.classes, index)
-    audited = None if neighbors is None else Audited(Seals(build(base), neighbors))
+    seals = None if options == "whole" else build(f"seals({base}, {options})")
+    audited = Audited(seals) if isinstance(seals, Seals) else None
     steps = list(
         replay(
             material,
@@ -75,17 +76,17 @@ def main(argv: list[str] | None = None) -> None:
     """Print a table: a line for each set and number of neighbours."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", default="uncertainty_k_center(margin)")
-    parser.add_argument("--neighbors", type=int, nargs="+", default=[100, 20])
+    parser.add_argument("--options", nargs="+", default=["neighbors=100", "neighbors=20"], help="of SEALS")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--sets", nargs="+", default=list(PLANS))
     args = parser.parse_args(argv)
     known = kept(KEPT)
     KEPT.parent.mkdir(parents=True, exist_ok=True)
 
-    def played(name: str, seed: int, neighbors: int | None) -> dict[str, float]:
-        key = f"{name} {PLANS[name]} {args.base} {neighbors} {seed}"
+    def played(name: str, seed: int, options: str) -> dict[str, float]:
+        key = f"{name} {PLANS[name]} {args.base} {options} {seed}"
         if key not in known:
-            known[key] = play(name, seed, args.base, neighbors)
+            known[key] = play(name, seed, args.base, options)
             with KEPT.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([key, known[key]]) + "\n")
         return known[key]
@@ -94,17 +95,17 @@ def main(argv: list[str] | None = None) -> None:
         f"{args.base}: accuracy after the last batch, mean over {args.seeds} seeds; difference paired, 90 %"
     )
     for name in args.sets:
-        full = [played(name, seed, None) for seed in range(args.seeds)]
+        full = [played(name, seed, "whole") for seed in range(args.seeds)]
         whole = np.array([run["accuracy"] for run in full])
         print(f"{name}, {PLANS[name].budget} labels: whole pool {whole.mean():.2%}")
-        for neighbors in args.neighbors:
-            runs = [played(name, seed, neighbors) for seed in range(args.seeds)]
+        for options in args.options:
+            runs = [played(name, seed, options) for seed in range(args.seeds)]
             differ = np.array([run["accuracy"] for run in runs]) - whole
             half = 1.833 * differ.std(ddof=1) / np.sqrt(len(differ))
             recall, share = (np.mean([run[part] for run in runs]) for part in ("recall", "share"))
             gap = f"{differ.mean() * 100:+.2f} ± {half * 100:.2f} points"
             seen = f"{share:.0%} of the pool and {recall:.0%} of its most uncertain hundredth"
-            print(f"  seals, {neighbors:3} neighbours: {gap}; lets in {seen}", flush=True)
+            print(f"  seals({options}): {gap}; lets in {seen}", flush=True)
 
 
 if __name__ == "__main__":
