@@ -9,9 +9,7 @@ from numpy.random import Generator
 
 from strategies.coreset import CORESETS, LabelledSet, dynamics_of, quotas
 from strategies.coreset_geometry import check_radius, cover
-from strategies.types import Floats, Positions
-
-FLOOR = 1e-3  # least worth of a row: where the model has learned everything, coverage is what is left
+from strategies.types import BadInput, Floats, Positions
 
 
 @CORESETS("forgetting")
@@ -88,28 +86,34 @@ class Stratified:
 @CORESETS("hard_coverage")
 @dataclass(frozen=True)
 class HardCoverage:
-    """Cover what is hard: facility location in which a row's coverage is worth its EL2N.
+    """Cover what is hard: facility location in which the coverage of a hard row is worth more.
 
     A row that repeats others adds nothing, an easy region needs few rows, and an outlier, hard though it is,
-    covers itself alone.
+    covers itself alone. Good where much is kept; where little is, herding's typical rows are better.
 
-    radius: how far a row covers, see `coverage.gaussian`
-    power:  of the EL2N in the worth; 0 is plain facility location
-    even:   as many of each class; else whichever class gains most from its next row
+    emphasis: a row is worth 1 + emphasis x its EL2N over the average; 0 is plain facility location
+    radius:   how far a row covers, see `coverage.gaussian`
+    even:     as many of each class; else whichever class gains most from its next row
     """
 
+    emphasis: float = 3.0
     radius: float = 0.5
-    power: float = 1.0
-    even: bool = False
+    even: bool = True
 
     def __post_init__(self) -> None:
         check_radius(self.radius)
+        if not 0 <= self.emphasis <= 1e6:
+            raise BadInput(f"emphasis is {self.emphasis}, expected a number from 0 to 1e6")
 
     def __call__(self, data: LabelledSet, k: int, rng: Generator) -> Positions:
-        """Keep `k` rows."""
+        """Keep `k` rows; drawn are only the rows to cover, of a class of more than 4,096."""
+        return cover(data, k, self.worth(data), self.radius, rng, even=self.even)
+
+    def worth(self, data: LabelledSet) -> Floats:
+        """What covering each row is worth: (n,)."""
         error = error_norm(dynamics_of(data, self), data.targets)
-        worth = np.maximum(error, FLOOR) ** np.float32(self.power)
-        return cover(data, k, worth, self.radius, rng, even=self.even)
+        emphasised: Floats = 1 + np.float32(self.emphasis) * error / max(float(error.mean()), 1e-6)
+        return emphasised
 
 
 def forgotten(dynamics: Floats, targets: Positions) -> Floats:

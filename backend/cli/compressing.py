@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,6 @@ from backend.domain import ConfigError, Progress
 if TYPE_CHECKING:
     from backend.simulate.compress import Labelled, Measured
     from backend.simulate.data import Data
-
-METHOD = "hard_coverage"
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Asked:
 @click.command()
 @click.argument("source", metavar="FILE|FOLDER|PROJECT")
 @click.option("--size", metavar="K", required=True, help="Rows to keep: a number, or a share such as 30%.")
-@click.option("--method", metavar="NAME", default=METHOD, show_default=True, help="How they are chosen.")
+@click.option("--method", metavar="NAME", default="auto", show_default=True, help="How they are chosen.")
 @click.option("--proxy", metavar="NAME", help="Head that measures.  [default: the configured proxy]")
 @click.option("--target", metavar="NAME", help="Target that is fine-tuned and measured too: classifier.")
 @click.option("--text", metavar="NAME", help="Column of texts (JSON export: a key of the tasks' data).")
@@ -68,32 +66,38 @@ def coreset(setup: Setup, /, **options: Any) -> None:
     FILE is a CSV file or a JSON export of Label Studio, FOLDER holds one folder of pictures a class, PROJECT
     is a connected project. What is lost is measured against all data and against random rows of the same
     number: on --test, else on a quarter that the measured choice does not see; the rows that are written are
-    then chosen from all data by the same method. Methods: balanced_random, deduplicate, el2n, entropy,
-    facility_location, forgetting, hard_coverage, herding, k_center, random, stratified.
+    then chosen from all data by the same method. Methods: auto (that of which the proxy learns most on a part
+    of the data), balanced_random, deduplicate, el2n, entropy, facility_location, forgetting, hard_coverage,
+    herding, k_center, random, stratified.
     """
     with interruptible():
         _compress(setup, Asked(**options))
 
 
 def _compress(setup: Setup, asked: Asked) -> None:
-    from backend.simulate.compress import Compressor, size
+    from backend.models import make as make_head
+    from backend.simulate.compress import AUTO, Compressor, size
     from backend.simulate.compressed_file import check_out
     from strategies.coreset import CORESETS, methods
     from strategies.registry import suggestion
 
-    if asked.method not in methods():
-        known = list(CORESETS)
+    if asked.method not in (AUTO, *methods()):
+        known = [AUTO, *CORESETS]
         raise ConfigError(f"--method {asked.method}: unknown{suggestion(asked.method, known)}")
     config = setup.config if asked.project is None else setup.config.for_project(asked.project)
     source = Path(asked.source) if asked.project is None else None
     check_out(asked.out, source, folder=source is not None and source.is_dir())
-    compressor = Compressor(asked.method, asked.seed)
+    name = asked.proxy or config.proxy.name
+    options = config.proxy.options if name == config.proxy.name else {}
     with progress_bars(shown=not asked.as_json_) as progress:
         data, whole, test = _read(setup, asked, config, progress)
         k = size(asked.size, len(data.examples), len(data.classes))
-        measured, train_rows = _measure(asked, config, data, whole, test, compressor, k, progress)
+        compressor = Compressor(
+            asked.method, asked.seed, lambda: make_head(name, options, classes=len(data.classes))
+        )
+        measured, train_rows = _measure(asked, data, whole, test, compressor, k, progress)
         progress("choose", 0, None)
-        kept = compressor(whole, k)
+        _, kept = replace(compressor, method=measured.method)(whole, k)
     _write(setup, asked, config, data, kept)
     _say(asked, data, measured, k, train_rows)
 
@@ -133,7 +137,6 @@ def _read(
 
 def _measure(
     asked: Asked,
-    config: ProjectConfig,
     data: Data,
     whole: Labelled,
     test: Labelled | None,
@@ -142,7 +145,6 @@ def _measure(
     progress: Progress,
 ) -> tuple[Measured, int]:
     """Measure on the test part, or on a quarter that is held out; the same share is kept of the rest."""
-    from backend.models import make as make_head
     from backend.models.targets import make_target
     from backend.simulate.compress import measure
     from backend.simulate.data import held_out
@@ -151,15 +153,12 @@ def _measure(
     if test is None:
         aside = held_out(whole.targets, seed=asked.seed)
         train, test = whole.part(np.flatnonzero(~aside)), whole.part(np.flatnonzero(aside))
-    name = asked.proxy or config.proxy.name
-    options = config.proxy.options if name == config.proxy.name else {}
     target = asked.target
     measured = measure(
         train,
         test,
         max(1, round(k * len(train) / len(whole))),
         compressor,
-        new_head=lambda: make_head(name, options, classes=whole.classes),
         new_target=None if target is None else lambda: make_target(target, {}, labels=data.classes),
         progress=progress,
     )
@@ -183,7 +182,15 @@ def _say(asked: Asked, data: Data, measured: Measured, k: int, train_rows: int) 
     footing = f"{k:,} of {len(data.examples):,} rows: {asked.out}"
     if asked.as_json_:
         scores = [asdict(score) for score in measured.scores]
-        as_json({"rows": k, "of": len(data.examples), "out": str(asked.out), "scores": scores})
+        as_json(
+            {
+                "method": measured.method,
+                "rows": k,
+                "of": len(data.examples),
+                "out": str(asked.out),
+                "scores": scores,
+            }
+        )
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for place, title in enumerate(("model", "trained on", "rows", "accuracy", "lost", "macro-F1")):

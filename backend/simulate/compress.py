@@ -7,18 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from backend.domain import ConfigError, Progress, silent
 from backend.models import Head
 from backend.models.dynamics import linear_dynamics
 from backend.models.targets import Model
 from backend.simulate.curves import macro_f1
+from backend.simulate.data import held_out
 from strategies import Probabilities
 from strategies.coreset import LabelledSet, core_set
 from strategies.types import Floats, Positions
 
 DRAWS = 5
 """Random sets of the same size that the method is compared with."""
+AUTO = "auto"
+CANDIDATES = ("herding", "hard_coverage", "facility_location", "stratified", "entropy", "balanced_random")
+"""What `auto` tries; of equally good ones the first is taken."""
 ALL, RANDOM, BALANCED = "all data", "random", "balanced_random"
 
 
@@ -65,26 +70,52 @@ class Score:
 class Compressor:
     """Chooses rows by a method, on the proxy's view of the data.
 
-    method: the name of a core-set method
+    method: the name of a core-set method; `auto` lets the proxy try several on a part of the data, and takes
+            the one that it learns most from
     """
 
     method: str
     seed: int
+    new_head: Callable[[], Head]
 
-    def __call__(self, data: Labelled, k: int) -> Positions:
-        """Keep `k` rows (k,) of `data`."""
+    def __call__(self, data: Labelled, k: int) -> tuple[str, Positions]:
+        """Keep `k` rows (k,) of `data`, and say by which method."""
+        method = self._best(data, k) if self.method == AUTO else self.method
+        return method, core_set(self._view(data), k, method, self._rng())
+
+    def _best(self, data: Labelled, k: int) -> str:
+        aside = held_out(data.targets, seed=self.seed)
+        tried, judged = data.part(np.flatnonzero(~aside)), data.part(np.flatnonzero(aside))
+        view, size = self._view(tried), max(1, round(k * len(tried) / len(data)))
+        right = {method: self._right(view, size, method, judged) for method in CANDIDATES}
+        return max(CANDIDATES, key=lambda method: right[method])
+
+    def _right(self, view: LabelledSet, k: int, method: str, judged: Labelled) -> float:
+        """Accuracy on `judged` of a proxy that learned from `k` rows by `method`."""
+        rows = core_set(view, k, method, self._rng())
+        head = self.new_head()
+        if not head.can_fit(view.targets[rows]):
+            return 0.0
+        head.fit(view.features[rows], view.targets[rows], seed=self.seed)
+        return float((head.predict(judged.embeddings).mean.argmax(axis=1) == judged.targets).mean())
+
+    def _view(self, data: Labelled) -> LabelledSet:
         dynamics = linear_dynamics(data.embeddings, data.targets, data.classes, seed=self.seed)
-        known = LabelledSet(data.embeddings, data.targets, dynamics)
-        return core_set(known, k, self.method, np.random.default_rng(self.seed))
+        return LabelledSet(data.embeddings, data.targets, dynamics)
+
+    def _rng(self) -> Generator:
+        return np.random.default_rng(self.seed)
 
 
 @dataclass(frozen=True)
 class Measured:
     """What was lost, and what it took.
 
+    method:  that chose the rows, the one that `auto` has found
     seconds: of choosing the rows of the part that trains
     """
 
+    method: str
     scores: tuple[Score, ...]
     seconds: float
 
@@ -110,7 +141,6 @@ def measure(
     k: int,
     compressor: Compressor,
     *,
-    new_head: Callable[[], Head],
     new_target: Callable[[], Model] | None = None,
     progress: Progress = silent,
 ) -> Measured:
@@ -119,19 +149,19 @@ def measure(
     The proxy sees 5 draws of each random baseline, the target (where there is one) one of each.
     """
     begun = time.perf_counter()
-    kept = compressor(train, k)
+    method, kept = compressor(train, k)
     seconds = time.perf_counter() - begun
     known = LabelledSet(train.embeddings, train.targets)
-    sets: dict[str, list[Positions]] = {ALL: [np.arange(len(train))], compressor.method: [kept]}
+    sets: dict[str, list[Positions]] = {ALL: [np.arange(len(train))], method: [kept]}
     for baseline in (BALANCED, RANDOM):
-        if baseline != compressor.method:
+        if baseline != method:
             rngs = [np.random.default_rng([compressor.seed, 5, draw]) for draw in range(DRAWS)]
             sets[baseline] = [core_set(known, k, baseline, rng) for rng in rngs]
 
     def proxy(rows: Positions) -> Positions:
-        head = new_head()
+        head = compressor.new_head()
         if not head.can_fit(train.targets[rows]):
-            raise ConfigError(f"--size: {k} rows by {compressor.method} have one class; expected more rows")
+            raise ConfigError(f"--size: {k} rows by {method} have one class; expected more rows")
         head.fit(train.embeddings[rows], train.targets[rows], seed=compressor.seed)
         guesses: Positions = head.predict(test.embeddings).mean.argmax(axis=1)
         return guesses
@@ -149,7 +179,7 @@ def measure(
     scores = [_score("proxy", name, each, proxy, test) for name, each in sets.items()]
     if new_target is not None:
         scores += [_score("target", name, each[:1], target, test) for name, each in sets.items()]
-    return Measured(tuple(scores), seconds)
+    return Measured(method, tuple(scores), seconds)
 
 
 def _score(

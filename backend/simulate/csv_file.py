@@ -61,7 +61,7 @@ def read_header(file: Path) -> list[str]:
 def read_text(file: Path, expected: str = "a CSV file") -> str:
     """Read a file of UTF-8; ConfigError says why it cannot be read, and what was expected."""
     try:
-        content = file.read_text(encoding="utf-8-sig")
+        content = file.read_bytes().decode("utf-8-sig")  # line ends stay what they are
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; expected {expected}") from error
     except UnicodeDecodeError as error:

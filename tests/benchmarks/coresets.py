@@ -78,7 +78,7 @@ class Task:
         return float((guesses == self.data.truth).mean())
 
     def cell(self, method: str, share: int, seed: int, *, only_kept: bool) -> float | None:
-        """Accuracy with `share` percent by `method`; the kept one where the same rows were measured before."""
+        """Accuracy with `share` percent by `method`; the kept one where these rows were measured before."""
         k = round(len(self.texts) * share / 100)
         kept = core_set(self.labelled, k, method, np.random.default_rng([seed, 6]))
         what = hashlib.sha256(np.sort(self.rows[kept]).tobytes()).hexdigest()[:16]
@@ -122,7 +122,7 @@ def report(
             for share in shares
             if found[method, share]
         }
-        row = "".join(f"{lost[share]:10.2f}" if share in lost else f"{'–':>10s}" for share in shares)
+        row = "".join(f"{lost[share]:10.2f}" if share in lost else f"{'-':>10s}" for share in shares)
         print(f"  {method:17s}{row}   {smallest(lost)}")
 
 

@@ -2,9 +2,9 @@
 
 Both fine-tune the packaged MiniLM on the same rows for the same number of epochs, with the same batch size,
 threads and learning rate, and are measured on the same held-out rows of banking77. `Trainer` itself wants the
-package accelerate; where that is missing its loop is written out: random batches padded to their longest text,
-AdamW with linear warm-up and decay, clipped gradients, in float32 as it comes. Seconds are those of the clock,
-and CPU seconds beside them, which other work on the machine disturbs less.
+package accelerate, so its loop is written out: random batches padded to their longest text, AdamW with linear
+warm-up and decay, clipped gradients, in float32 as it comes. Seconds are those of the clock, and CPU seconds
+beside them, which other work on the machine disturbs less.
 
     python tests/benchmarks/fine_tuning.py [rows] [epochs] [turns]
 """
