@@ -6,7 +6,7 @@ makers' test part. The smallest share with at most 0.5 points lost against all d
 cell is kept in ~/.cache/nextlabel, so that an interrupted run goes on where it was.
 
     python tests/benchmarks/coresets.py [--data banking77,snips] [--shares 10,30,50,70,90] [--seeds 1]
-        [--methods hard_coverage,herding] [--model target|proxy] [--layers 0] [--only-report]
+        [--methods auto,hard_coverage,herding] [--model target|proxy] [--layers 0] [--only-report]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import packs
 from backend.models import make as make_head
 from backend.models.dynamics import linear_dynamics
 from backend.models.targets import make_target
+from backend.simulate.compress import AUTO, Compressor, Labelled
 from strategies.coreset import LabelledSet, core_set
 from strategies.types import Positions
 
@@ -77,10 +78,18 @@ class Task:
             guesses = target.predict(self.test_texts).mean.argmax(axis=1)
         return float((guesses == self.data.truth).mean())
 
+    def choose(self, method: str, k: int, seed: int) -> Positions:
+        """Keep `k` rows; `auto` tries several methods on the proxy first."""
+        if method != AUTO:
+            return core_set(self.labelled, k, method, np.random.default_rng([seed, 6]))
+        rows, classes = self.labelled, self.data.classes
+        known = Labelled(self.texts, rows.features, rows.targets, classes)
+        return Compressor(AUTO, seed, partial(make_head, "linear", {}, classes=classes))(known, k)[1]
+
     def cell(self, method: str, share: int, seed: int, *, only_kept: bool) -> float | None:
         """Accuracy with `share` percent by `method`; the kept one where these rows were measured before."""
         k = round(len(self.texts) * share / 100)
-        kept = core_set(self.labelled, k, method, np.random.default_rng([seed, 6]))
+        kept = self.choose(method, k, seed)
         what = hashlib.sha256(np.sort(self.rows[kept]).tobytes()).hexdigest()[:16]
         file = packs.CACHE / "coresets" / self.settings.digest / f"{self.name}-{seed}-{what}.json"
         if file.is_file():
@@ -140,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", default="banking77,snips")
     parser.add_argument("--shares", default="10,20,30,40,50,60,70,80,90")
-    parser.add_argument("--methods", default="hard_coverage,herding")
+    parser.add_argument("--methods", default="auto,hard_coverage,herding")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--model", choices=("target", "proxy"), default="target")
     parser.add_argument("--rows", type=int, default=0, help="cut the data to so many; 0 takes all")
