@@ -23,7 +23,7 @@ class Seals:
     base:      ranks the candidates that are let in
     neighbors: how many nearest rows each labelled row lets in
     from_rows: smaller pools are ranked whole, so that one configuration serves small and large projects
-    at_most:   cap on the neighbours; beyond it only those of anchors are let in (Lesci & Vlachos, 2024)
+    at_most:   cap on what is let in; beyond it only neighbours of anchors are (Lesci & Vlachos, 2024)
     explore:   random rows let in, as a share of the neighbours, so that clusters without a label are found
     The base ranks all candidates while fewer than k are let in. Cost beside the base's: by the new labels and
     the rows let in, not by the pool, where the candidates are given as a mask.
@@ -33,7 +33,7 @@ class Seals:
     neighbors: int = 100
     from_rows: int = 0
     at_most: int = 200_000
-    explore: float = 0.05
+    explore: float = 0.2
 
     def __post_init__(self) -> None:
         checks.whole("neighbors", self.neighbors, 1)
@@ -56,7 +56,7 @@ class Seals:
 
     def admit(self, pool: Pool, rng: Generator) -> Positions:
         """Rows (c,) that are let in, ascending, whether or not they are candidates."""
-        near = pool.near_labelled(self.neighbors, self.at_most)
+        near = pool.near_labelled(self.neighbors, max(1, int(self.at_most / (1 + self.explore))))
         return _merged(near, self._drawn(pool, len(near), rng))
 
     def is_on(self, rows: int, labelled: int) -> bool:
@@ -70,9 +70,9 @@ class Seals:
         if labelled == 0:
             return False, "off: nothing is labelled yet, so nothing has neighbours"
         return True, (
-            f"on: only the {self.neighbors} nearest neighbours of each of {labelled:,} labelled rows "
-            f"are candidates, out of {rows:,} rows, at most {self.at_most:,}; "
-            f"and {self.explore:.0%} as many drawn at random"
+            f"on: only the {self.neighbors} nearest neighbours of each of {labelled:,} labelled rows are "
+            f"candidates, and {self.explore:.0%} as many drawn at random: at most {self.at_most:,} of "
+            f"{rows:,} rows"
         )
 
     def _drawn(self, pool: Pool, near: int, rng: Generator) -> Positions:

@@ -136,7 +136,7 @@ def _seals(entry: dict[str, Any]) -> str:
     said: list[str] = [entry["seals_why"]]
     lists, labelled = entry["seals_lists"], entry["seals_labelled"]
     if entry["seals_rows"] is not None:
-        said.append(f"{entry['seals_rows']:,} are let in now")
+        said.append(f"{entry['seals_rows']:,} neighbours are let in now")
         if lists < labelled:
             said[-1] += f", through {lists:,} of the {labelled:,} labelled rows that stand for all"
     if entry["seals_recall"]:

@@ -58,6 +58,7 @@ class DiskPool:
         self._cache = CandidateRows(self.embeddings)
         self.nearness = Nearness(folder, self.embeddings, 100, progress=self._told)  # type: ignore[arg-type]
         self.took: dict[str, float] = {}
+        self.ranked = 0
 
     def label(self, rows: Positions, classes: np.ndarray) -> None:
         self.labelled[rows], self.target[rows] = True, classes[rows]
@@ -69,6 +70,7 @@ class DiskPool:
     def predict(self, positions: Positions) -> Probabilities:
         begun = time.perf_counter()
         found = self._cache.predict(positions, self.predict_vectors)
+        self.ranked = len(positions)
         self.took["predict"] = self.took.get("predict", 0.0) + time.perf_counter() - begun
         return found
 
@@ -97,7 +99,7 @@ def memory() -> str:
 
 
 def rounds(pool: DiskPool, classes: np.ndarray, args: argparse.Namespace) -> tuple[float, int]:
-    """Label the batch, fit, choose the next, again: median seconds of choosing, and the rows let in."""
+    """Label the batch, fit, choose the next, again: median seconds of choosing, and the rows ranked."""
     strategy = build(args.strategy)
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(classes), args.labelled, replace=False)
@@ -112,11 +114,12 @@ def rounds(pool: DiskPool, classes: np.ndarray, args: argparse.Namespace) -> tup
         begun = time.perf_counter()
         chosen = strategy(pool, allowed, args.batch, np.random.default_rng(0)).positions
         seconds.append(time.perf_counter() - begun)
-        asked, lists, labelled = pool.nearness.counts()
+        _, lists, labelled = pool.nearness.counts()
+        asked = pool.ranked
         parts = ", ".join(f"{name} {1000 * value:.0f}" for name, value in pool.took.items())
         print(
             f"  round {number}{' (cold)' if number == 0 else ''}: {1000 * seconds[-1]:.0f} ms ({parts}); "
-            f"{labelled:,} labelled, {lists:,} lists, {asked:,} rows let in; fit {1000 * fit:.0f} ms"
+            f"{labelled:,} labelled, {lists:,} lists, {asked:,} rows ranked; fit {1000 * fit:.0f} ms"
         )
     return float(np.median(seconds[1:])), asked
 
@@ -173,7 +176,7 @@ def at_size(n: int, args: argparse.Namespace) -> float:
     classes = np.asarray(kinds)
     pool = DiskPool(rows, FOLDER / f"seals-{n}")
     took, asked = rounds(pool, classes, args)
-    print(f"  SEALS: median {1000 * took:.0f} ms a round, {asked / n:.2%} of the pool let in; {memory()}")
+    print(f"  SEALS: median {1000 * took:.0f} ms a round, {asked / n:.2%} of the pool ranked; {memory()}")
     if not args.scan:
         return took
     plain, score = scan(pool)

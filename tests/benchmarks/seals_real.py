@@ -76,7 +76,12 @@ def main(argv: list[str] | None = None) -> None:
     """Print a table: a line for each set and number of neighbours."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", default="uncertainty_k_center(margin)")
-    parser.add_argument("--options", nargs="+", default=["neighbors=100", "neighbors=20"], help="of SEALS")
+    parser.add_argument(
+        "--options",
+        nargs="+",
+        default=["neighbors=100, explore=0.2", "neighbors=100, explore=0.0"],
+        help="of SEALS",
+    )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--sets", nargs="+", default=list(PLANS))
     args = parser.parse_args(argv)
