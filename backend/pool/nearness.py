@@ -18,7 +18,7 @@ SEED = 0
 ADDED_AT_ONCE = 65_536
 SAVE_AFTER = 0.01
 """Share of new rows after which the index is written again; what is lost in between is only added again."""
-KEEP_AFTER = 0.05
+KEEP_AFTER = 0.1
 """Share of lists that are new after which they are written again; those lost are only asked for again."""
 STAMPED = 64
 """Rows whose embeddings tell whether a file on disk is of this pool."""

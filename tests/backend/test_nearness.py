@@ -303,7 +303,8 @@ def test_status_says_what_is_let_in_and_what_is_missed() -> None:
     recall = {"value": 0.62, "low": 0.56, "high": 0.675, "n": 200, "sample": 20_000, "round": 12}
     entry = {"seals_why": "on: …", "seals_rows": 160_000, "seals_lists": 1_600, "seals_labelled": 2_000}
     assert _seals({**entry, "seals_recall": recall}) == (
-        "on: …; 160,000 neighbours are let in now, through 1,600 of the 2,000 labelled rows that stand for all; "
+        "on: …; 160,000 neighbours are let in now, "
+        "through 1,600 of the 2,000 labelled rows that stand for all; "
         "62% of the most uncertain tasks were among them (90 % interval 56% to 68%, "
         "from the top 200 of 20,000 random tasks in round 12)"
     )

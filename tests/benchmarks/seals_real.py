@@ -23,6 +23,7 @@ from strategies.uncertainty import score_rows, top
 PLANS = {"banking77": Plan(77, 60, 557), "snips": Plan(20, 30, 260), "sms_spam": Plan(20, 30, 260)}
 KEPT = packs.CACHE / "bench" / "seals_real.jsonl"
 TOP = 0.01
+OPTIONS = ["neighbors=100, explore=0.2", "neighbors=100, explore=0.0"]
 
 
 @dataclass
