@@ -37,7 +37,7 @@ class FaissIndex:
     """Inner product on unit vectors; rows are only ever added, in the pool's order.
 
     Kinds, by size: `flat`, exact, up to 50,000 rows; beyond, `ivf_sq8`, an inverted file of about 4 sqrt(n)
-    lists with one byte a number; beyond 25 million rows `ivf_pq`, 96 bytes a row, as the codes would take more
+    lists with one byte a number; beyond 25 million rows `ivf_pq`, 96 bytes a row, as bytes would take more
     than 10 GiB. `hnsw` by name only. Measured at 100,000 x 384 on one thread, 100 queries
     (tests/benchmarks/neighbors.py): flat 516 ms; ivf_sq8 built in 9 s, 15 ms, recall .89; hnsw 20 s, 43 ms,
     .95, four times the memory; ivf_pq 23 s, 16 ms, .80. At ten million ivf_sq8 takes 75 ms, recall .85.
