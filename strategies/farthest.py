@@ -13,6 +13,7 @@ from strategies.types import Floats, Mask, Positions
 TIE = 1e-6
 BLOCK = 2048  # rows at a time
 CELLS = 2**21  # distances at a time, so that few centers come with more rows
+FEW, SMALL = 16, 256  # products with so few centers are fast on so few rows, which BLAS need not pack
 PROBE = 2048  # rows measured first in each refill, doubled until the best are known
 SPARE = 32  # front runners beyond the picks still wanted
 FRONT = 2048  # at most so many front runners
@@ -34,14 +35,14 @@ def rough_squared(
     """Squared distance (r,) of `rows` (all where None) to the nearest center, as float32 gives it."""
     count = len(points) if rows is None else len(rows)
     squared = np.empty(count, np.float32)
-    doubled = -2 * centers
-    size = int(np.clip(CELLS // max(len(centers), 1), BLOCK, 8 * BLOCK))
+    across = np.ascontiguousarray(-2 * centers.T)
+    size = SMALL if len(centers) <= FEW else int(np.clip(CELLS // len(centers), BLOCK, 8 * BLOCK))
     for start in range(0, count, size):
         stop = min(start + size, count)
         chosen = slice(start, stop) if rows is None else rows[start:stop]
-        distances = doubled @ points[chosen].T
-        distances += center_squares[:, None]
-        squared[start:stop] = distances.min(axis=0) + squares[chosen]
+        distances = points[chosen] @ across
+        distances += center_squares
+        squared[start:stop] = distances.min(axis=1) + squares[chosen]
     return np.maximum(squared, 0, out=squared)
 
 
