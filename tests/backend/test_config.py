@@ -126,7 +126,8 @@ def test_every_error_is_told_at_once_with_its_path(errors):
             "rounds: 5; expected keys below it: new_labels, pause_seconds, poll_seconds, "
             "poll_seconds_with_webhook, lease_seconds, reconcile_minutes",
             'encoder.name: "sentense"; expected one of sentence, ngram; did you mean "sentence"?',
-            'selection.strategy: unknown strategy "margn"; expected one of auto, margin, random, seals, typicality',
+            'selection.strategy: unknown strategy "margn"; '
+            "expected one of auto, margin, random, seals, typicality",
             "selection.cold_start_labels: true; expected a whole number from 0 to 1000",
             'logging.level: "loud"; expected one of debug, info, warning, error',
             "projects.12.queue.low: 3; expected a number from 0.05 to 1",

@@ -44,7 +44,7 @@ def test_expressions_build_strategies(expression, expected):
         ("seals(margin, neighbors=2.5)", "is 2.5, expected int"),
         ("seals(margin, neighbors=0)", "neighbors is 0, expected a whole number of at least 1"),
         ("seals(margin, base=margin)", "seals is given 'base' twice"),
-        ("seals(margin, 1, 2, 3)", "4 arguments, expected at most 3"),
+        ("seals(margin, 1, 2, 3, 0.5, 4)", "6 arguments, expected at most 5"),
         ("seals(margin, **{})", "no parameter None"),
         ("seals(3)", "3 is not a strategy"),
         ("top(random)", "unknown uncertainty 'random'"),
