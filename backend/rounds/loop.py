@@ -221,7 +221,7 @@ class ProjectLoop:
         if pool is None or pool.head is None:
             return
         rows = np.flatnonzero(pool.labelled)
-        audit = pool.order[rows] < self._config.queue.audit_share
+        audit = pool.in_audit(self._config.queue.audit_share)[rows]
         last = self._measured
         if last is None or last.audited != audit.sum() or len(rows) > MEASURE_AGAIN * last.labelled:
             accuracy = audit_accuracy(

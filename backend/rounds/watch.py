@@ -54,7 +54,7 @@ class Watch:
         }
         if accuracy is not None:
             figures["forecast"] = self._outlook.look(labelled, accuracy, list(pool.kind.labels))
-        audited = int((pool.labelled & (pool.order < self._config.queue.audit_share)).sum())
+        audited = int((pool.labelled & pool.in_audit(self._config.queue.audit_share)).sum())
         if audited >= FEWEST and labelled >= GROWTH * self._contested:
             self._contests, self._contested = self._contend(pool), labelled
             self._warn()
@@ -65,7 +65,7 @@ class Watch:
         if pool.head is None or isinstance(build(self._config.selection.strategy), RandomOrder):
             return []
         rows = np.flatnonzero(pool.labelled)
-        audit = pool.order[rows] < self._config.queue.audit_share
+        audit = pool.in_audit(self._config.queue.audit_share)[rows]
         others = np.flatnonzero(~audit)
         first = self._store.annotations.first_answers(self._project_id)
         since = self._since()

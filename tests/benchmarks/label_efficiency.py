@@ -35,6 +35,7 @@ from threadpoolctl import threadpool_limits
 
 from backend.domain import ConfigError, EncoderError
 from backend.models import make
+from backend.simulate.plan import split_names
 from backend.simulate.replay import Material, Plan, replay
 from strategies import build
 from strategies.registry import describe
@@ -169,14 +170,7 @@ def kept(jobs: Sequence[Job]) -> list[Result]:
 
 def split(given: str) -> list[str]:
     """Split at commas outside brackets; `peers` stands for every peer's strategy."""
-    parts, depth = [""], 0
-    for sign in given:
-        depth += (sign == "(") - (sign == ")")
-        if sign == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    named = [part.strip() for part in parts if part.strip()]
+    named = split_names(given)
     return [name for part in named for name in (peer_strategies.NAMES if part == "peers" else (part,))]
 
 
