@@ -64,6 +64,11 @@ class Registry(Generic[Made]):
             raise ConfigError(f"{self._noun} {name!r}: {error}; its options are {_listed(known)}") from error
         return constructor(**options, **given)
 
+    @staticmethod
+    def unknown(noun: str, name: str, known: Iterable[str]) -> str:
+        """Say that `name` is none of `known`, and which is the nearest."""
+        return _unknown(noun, name, known)
+
     def _constructor(self, name: str) -> Callable[..., Made]:
         names = self.names()
         if name not in names:

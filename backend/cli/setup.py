@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def catalogue() -> Catalogue:
         proxies=models.names(),
         strategy=build,
         encoder_options=_checked(encoders.make),
-        proxy_options=_checked(partial(models.make, classes=2)),
+        proxy_options=_checked(models.check),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backend.labels.kinds import LabelKind
+from backend.labels.forms import Form, Span, Target, Targets
+from backend.labels.kinds import Input, LabelKind, Takes
 from backend.labels.reading import read
 
-__all__ = ["LabelKind", "read"]
+__all__ = ["Form", "Input", "LabelKind", "Span", "Takes", "Target", "Targets", "read"]

@@ -9,7 +9,8 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from backend.domain import Json, LabelConfigError
-from backend.labels.kinds import LABEL_KINDS
+from backend.labels.forms import Form
+from backend.labels.kinds import LABEL_KINDS, Takes
 from backend.labels.tags import Control, Object
 
 _TEXTS = ("Text", "HyperText")
@@ -32,6 +33,21 @@ class Choices:
         return self._control.name
 
     @property
+    def form(self) -> Form:
+        """One class each."""
+        return Form.CLASSES
+
+    @property
+    def takes(self) -> Takes:
+        """A text."""
+        return "text"
+
+    @property
+    def source(self) -> str:
+        """The object tag and what it shows."""
+        return f"{self._object.tag} {self._object.value}"
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Aliases, or values where a Choice has none."""
         return self._labels
@@ -49,7 +65,7 @@ class Choices:
         """Labels chosen that the config does not have (any more)."""
         return tuple(label for label in self._chosen(results) if label not in self._index)
 
-    def results(self, target: int, score: float) -> tuple[Json, ...]:
+    def results(self, target: int, score: float, _text: str = "", /) -> tuple[Json, ...]:
         """Write what Label Studio imports; it gives the item an id by itself."""
         return (
             {
@@ -61,13 +77,12 @@ class Choices:
             },
         )
 
-    def agree(self, targets: Sequence[int | None]) -> int | None:
+    def agree(self, targets: Sequence[int]) -> int | None:
         """Take the majority's answer, and of several equally frequent ones the latest given."""
-        answers = [target for target in targets if target is not None]
-        if not answers:
+        if not targets:
             return None
-        votes = Counter(answers)
-        return max(reversed(answers), key=votes.__getitem__)
+        votes = Counter(targets)
+        return max(reversed(targets), key=votes.__getitem__)
 
     def _chosen(self, results: Sequence[Json]) -> tuple[str, ...]:
         labels: dict[str, None] = {}

@@ -9,11 +9,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import backend.labels
 from backend.domain import Json
+from backend.labels.forms import Form, Target
 from backend.labels.tags import Control, Object
+
+Takes: TypeAlias = Literal["text", "image", "pair"]
+Input: TypeAlias = str | tuple[str, str]
+"""A text, the address of an image as the task has it, or the two texts of a pair."""
 
 
 class LabelKind(Protocol):
@@ -24,22 +29,37 @@ class LabelKind(Protocol):
         """The control tag's `name`: results carry it as `from_name`."""
 
     @property
+    def form(self) -> Form:
+        """What its targets are made of."""
+
+    @property
+    def takes(self) -> Takes:
+        """What `input` gives."""
+
+    @property
+    def source(self) -> str:
+        """Where the input comes from, such as `Text $text`: where it agrees, embeddings are shared."""
+
+    @property
     def labels(self) -> tuple[str, ...]:
-        """What can be chosen, in the config's order, as results write it; class index = place in it."""
+        """What can be chosen, in the config's order, as results write it; label index = place in it.
 
-    def input(self, data: Json) -> str:
-        """Text of one task's `data`; empty where the task has none."""
+        Of a number: nothing.
+        """
 
-    def target(self, results: Sequence[Json]) -> int | None:
-        """Class index in one annotation's `result`; None where it holds no single known answer."""
+    def input(self, data: Json) -> Input:
+        """Input of one task's `data`; empty where the task has none."""
+
+    def target(self, results: Sequence[Json]) -> Target | None:
+        """Target in one annotation's `result`; None where it holds none that can be learned."""
 
     def unknown(self, results: Sequence[Json]) -> tuple[str, ...]:
         """Labels in one annotation's `result` that the config does not have (any more)."""
 
-    def results(self, target: int, score: float) -> tuple[Json, ...]:
-        """Write the `result` of a pre-annotation: class index and its probability."""
+    def results(self, target: Target, score: float, text: str = "", /) -> tuple[Json, ...]:
+        """Write the `result` of a pre-annotation: a target, how sure it is, and the input text of spans."""
 
-    def agree(self, targets: Sequence[int | None]) -> int | None:
+    def agree(self, targets: Sequence[Target]) -> Target | None:
         """Make one target of several annotators' (oldest first); None where nobody answered."""
 
 
@@ -53,11 +73,12 @@ class Kinds:
     def __init__(self) -> None:
         self._makers: dict[str, Maker] = {}
 
-    def __call__(self, tag: str) -> Callable[[MakerT], MakerT]:
-        """Register the decorated class for control tag `tag`."""
+    def __call__(self, *tags: str) -> Callable[[MakerT], MakerT]:
+        """Register the decorated class for each of the control tags `tags`."""
 
         def register(maker: MakerT) -> MakerT:
-            self._makers[tag] = maker
+            for tag in tags:
+                self._makers[tag] = maker
             return maker
 
         return register

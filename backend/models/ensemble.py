@@ -11,7 +11,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from backend.domain import ConfigError
-from backend.models import HEADS
+from backend.models import HEADS, Decided
+from backend.models.likeliest import likeliest
 from backend.models.linear import LinearHead
 from backend.models.logistic import Logistic, LogisticProblem
 from backend.models.saving import read_arrays, write_arrays
@@ -81,6 +82,10 @@ class EnsembleHead:
         found += [self._linear.predict_as(other, embeddings) for other in self._others]
         evidence = np.mean([one.evidence for one in found if one.evidence is not None], axis=0)
         return Probabilities(np.concatenate([one.values for one in found]), evidence.astype(np.float32))
+
+    def decide(self, features: Floats, prediction: Probabilities) -> Decided:  # noqa: ARG002 - classes need no features
+        """Answer the class that is likeliest on average."""
+        return likeliest(prediction)
 
     def fresh(self) -> Self:
         """Make an unfitted ensemble of the strength that this one's fit chose: one pass a member."""

@@ -12,8 +12,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from backend.domain import ConfigError
-from backend.models import HEADS
+from backend.models import HEADS, Decided
 from backend.models.calibration import best_temperature, held_out_logits, mean_loss, stratified_folds
+from backend.models.likeliest import likeliest
 from backend.models.logistic import Logistic, LogisticProblem, log_softmax, log_sum_exp
 from backend.models.saving import read_arrays, write_arrays
 from strategies.types import BadInput, Floats, Positions, Probabilities
@@ -93,6 +94,10 @@ class LinearHead:
     def predict(self, embeddings: Floats) -> Probabilities:
         """Predict for (n, d): one member, (1, n, classes), each row summing to one. Needs NumPy alone."""
         return self.predict_as(self._known(), embeddings)
+
+    def decide(self, features: Floats, prediction: Probabilities) -> Decided:  # noqa: ARG002 - classes need no features
+        """Answer the likeliest class."""
+        return likeliest(prediction)
 
     def predict_as(self, fitted: Logistic, embeddings: Floats) -> Probabilities:
         """Predict with another regression of the same classes, such as one fit on part of the rows."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from backend.models import Head
+from backend.models import Head, answers
 from strategies.types import Floats, Mask, Positions
 
 CONFIDENCE = 0.90
@@ -154,7 +154,7 @@ class _Judge:
             alone: Mask = self.labels.targets[judged] == targets[0]
             return alone
         head.fit(self.labels.embeddings[rows], targets, seed=self.seed)
-        guesses = head.predict(self.labels.embeddings[judged]).mean.argmax(axis=1)
+        guesses = answers(head, self.labels.embeddings[judged]).targets
         right: Mask = guesses == self.labels.targets[judged]
         return right
 

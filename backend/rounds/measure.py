@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.models import Head
+from backend.models import Head, answers
 from strategies.types import Floats, Mask
 
 CONFIDENCE = 0.90
@@ -58,7 +58,7 @@ def audit_accuracy(
             return None
         head = make_head()
         head.fit(embeddings[kept], targets[kept], seed=seed)
-        predicted = head.predict(embeddings[fold]).mean.argmax(axis=1)
+        predicted = answers(head, embeddings[fold]).targets
         right += int((predicted == targets[fold]).sum())
     return interval(right, len(rows))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from backend.domain import ConfigError, Progress, silent
-from backend.models import Head
+from backend.models import Head, answers
 from backend.models.dynamics import linear_dynamics
 from backend.models.targets import Model
 from backend.simulate.curves import macro_f1
@@ -97,7 +97,7 @@ class Compressor:
         if not head.can_fit(view.targets[rows]):
             return 0.0
         head.fit(view.features[rows], view.targets[rows], seed=self.seed)
-        return float((head.predict(judged.embeddings).mean.argmax(axis=1) == judged.targets).mean())
+        return float((answers(head, judged.embeddings).targets == judged.targets).mean())
 
     def _view(self, data: Labelled) -> LabelledSet:
         dynamics = linear_dynamics(data.embeddings, data.targets, data.classes, seed=self.seed)
@@ -163,7 +163,7 @@ def measure(
         if not head.can_fit(train.targets[rows]):
             raise ConfigError(f"--size: {k} rows by {method} have one class; expected more rows")
         head.fit(train.embeddings[rows], train.targets[rows], seed=compressor.seed)
-        guesses: Positions = head.predict(test.embeddings).mean.argmax(axis=1)
+        guesses: Positions = answers(head, test.embeddings).targets
         return guesses
 
     def target(rows: Positions) -> Positions:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from backend.models import Head
+from backend.models import Head, answers
 from strategies.types import Floats, Positions
 
 
@@ -44,7 +44,7 @@ class Scorer:
         if not head.can_fit(targets):
             return None
         head.fit(embeddings, targets, seed=0)
-        guesses = head.predict(self.embeddings).mean.argmax(axis=1)
+        guesses = answers(head, self.embeddings).targets
         accuracy = float((guesses == self.targets).mean())
         return Point(len(targets), accuracy, macro_f1(self.targets, guesses, self.classes))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.models import Head
+from backend.models import Head, answers
 from backend.simulate.curves import macro_f1
 from strategies.pool import ArrayPool
 from strategies.types import Floats, NeighborIndex, Positions, QueryStrategy
@@ -101,7 +101,7 @@ def replay(
 
 def _step(material: Material, head: Head | None, rows: Positions, seconds: float, chosen: Positions) -> Step:
     if head is not None:
-        guesses = head.predict(material.test).mean.argmax(axis=1)
+        guesses = answers(head, material.test).targets
     elif len(rows):
         guesses = np.full(len(material.truth), np.bincount(material.answers[rows]).argmax())
     else:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from backend import models
 from backend.domain import ConfigError, EncoderError
+from backend.labels import Form
 from backend.models import HEADS
 from backend.models.ensemble import EnsembleHead, resampled
 from backend.models.linear import LinearHead
@@ -30,7 +31,7 @@ def blobs(seed: int, n: int = 90, classes: int = 3, noise: float = 0.5) -> tuple
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), targets
 
 
-@pytest.fixture(params=models.names())
+@pytest.fixture(params=models.names(Form.CLASSES))
 def name(request):
     return request.param
 
@@ -166,7 +167,7 @@ def test_a_missing_or_torn_file_is_one_clear_error(head, tmp_path: Path, kept: b
 def test_unknown_options_are_refused_with_the_known_ones(name) -> None:
     with pytest.raises(ConfigError, match=r"its options are|known:"):
         models.make(name, {"strenght": 3}, classes=2)
-    assert "classes" in HEADS.options(name)
+    assert "classes" in HEADS[Form.CLASSES].options(name)
 
 
 def test_evidence_is_less_far_from_what_was_learned() -> None:
