@@ -28,11 +28,11 @@ class Logistic:
         return scores
 
 
-class LogisticProblem:
-    """Fits regressions on rows of one (n, d) array, whole or in part.
+class Rotated:
+    """Rows of one (n, d) array, rotated once into the axes of their covariance.
 
-    The rows are rotated once into the axes of their covariance. There the curvature of the loss is nearly
-    diagonal and can be scaled away, so that L-BFGS needs tens of steps where it would need hundreds.
+    There the curvature of a logistic loss is nearly diagonal and can be scaled away, so that L-BFGS needs
+    tens of steps where it would need hundreds.
     """
 
     def __init__(self, embeddings: Floats) -> None:
@@ -42,6 +42,10 @@ class LogisticProblem:
         self._axes: Floats = axes.astype(np.float32)
         self._variances: Floats = np.maximum(variances, 0).astype(np.float32)
         self._rows: Floats = centered @ self._axes
+
+
+class LogisticProblem(Rotated):
+    """Fits regressions of classes on rows of one (n, d) array, whole or in part."""
 
     def fit(
         self,
