@@ -45,7 +45,7 @@ class Registry(Generic[Made]):
 
     def options(self, name: str) -> tuple[str, ...]:
         """The options that `name` takes, in the order of its constructor."""
-        return tuple(inspect.signature(self._constructor(name)).parameters)
+        return tuple(inspect.signature(self.constructor(name)).parameters)
 
     def make(self, name: str, options: Mapping[str, Any], **given: Any) -> Made:
         """Construct `name` with the user's `options` and what the program itself has `given`.
@@ -53,7 +53,7 @@ class Registry(Generic[Made]):
         Raises ConfigError for an unknown name or option (naming the nearest known one), for an option
         that is missing, and for what the constructor itself refuses.
         """
-        constructor = self._constructor(name)
+        constructor = self.constructor(name)
         known = [option for option in self.options(name) if option not in given]
         for option in options:
             if option not in known:
@@ -69,7 +69,8 @@ class Registry(Generic[Made]):
         """Say that `name` is none of `known`, and which is the nearest."""
         return _unknown(noun, name, known)
 
-    def _constructor(self, name: str) -> Callable[..., Made]:
+    def constructor(self, name: str) -> Callable[..., Made]:
+        """Look up what is registered under `name`; ConfigError names the nearest valid name."""
         names = self.names()
         if name not in names:
             raise ConfigError(_unknown(self._noun, name, names))

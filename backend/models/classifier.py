@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from backend.domain import ConfigError, EncoderError, Progress, silent
 from backend.encoders.arithmetic import check_device, has_bfloat16, present, unit
 from backend.encoders.checkpoint import PACKAGED, locate
 from backend.encoders.sentence import MINILM
+from backend.labels.forms import Form
+from backend.labels.kinds import Takes
+from backend.models import Decided
 from backend.models.calibration import stratified_folds
 from backend.models.fine_tuning import Recipe
 from backend.models.logistic import LogisticProblem, log_softmax
@@ -47,10 +50,14 @@ class Classifier:
     epochs, batch, rate, head_rate, decay, layers, holdout, patience: see `Recipe`
     """
 
+    learns: ClassVar[frozenset[Form]] = frozenset({Form.CLASSES})
+    takes: ClassVar[frozenset[Takes]] = frozenset({"text"})
+
     def __init__(
         self,
         labels: Sequence[str],
         *,
+        form: Form = Form.CLASSES,
         model: str = PACKAGED,
         device: str = "auto",
         precision: str = "auto",
@@ -80,6 +87,7 @@ class Classifier:
             if not isinstance(value, bool):
                 raise ConfigError(f"target 'classifier': {name} is {value!r}; expected true or false")
         self.labels = tuple(labels)
+        self.form = form
         self.model = model
         self.device = device
         self.precision = precision
@@ -115,7 +123,13 @@ class Classifier:
         return len(np.unique(targets)) >= 2
 
     def fit(
-        self, inputs: Sequence[str], targets: Positions, *, seed: int, progress: Progress = silent
+        self,
+        inputs: Sequence[str],
+        targets: Positions,
+        *,
+        seed: int,
+        progress: Progress = silent,
+        checkpoints: Path | None = None,  # noqa: ARG002 - not yet
     ) -> None:
         """Learn `targets` (n,), each in [0, classes), of texts; forget what was learned.
 
@@ -154,6 +168,10 @@ class Classifier:
         values = np.exp(log_softmax(logits.astype(np.float32, copy=False)))
         evidence = logits.max(axis=1, initial=-np.inf) - np.log(values.max(axis=1, initial=0))
         return Probabilities(values[None], evidence.astype(np.float32))
+
+    def decide(self, inputs: Sequence[str], prediction: Probabilities) -> Decided:  # noqa: ARG002 - not needed
+        """Answer the likeliest class, with its probability."""
+        return Decided(prediction.mean.argmax(axis=1), prediction.mean.max(axis=1, initial=0))
 
     def features(self, inputs: Sequence[str]) -> Floats:
         """What the head sees of n texts: (n, d), unit length."""
