@@ -157,3 +157,45 @@ worker = sa.Table(
     sa.Column("started_at", UTCDateTime, nullable=False),
     sa.Column("seen_at", UTCDateTime, nullable=False),
 )
+
+# What managers set while nextlabel runs (budget, standing, shares): append-only, the highest revision holds.
+live_setting = sa.Table(
+    "live_setting",
+    metadata,
+    _project_key(),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", UTCDateTime, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+
+# Each version of an annotation that was ever seen, deleted or not: what was spent is derived from these.
+annotation_version = sa.Table(
+    "annotation_version",
+    metadata,
+    _project_key(),
+    sa.Column("annotation_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("updated_at", UTCDateTime, primary_key=True),
+    sa.Column("task_id", sa.Integer, nullable=False),
+    sa.Column("completed_by", sa.Integer),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    # Label Studio's lead time of the annotation up to this version; null where it has none
+    sa.Column("milliseconds", sa.BigInteger),
+    sa.Column("skipped", sa.Boolean, nullable=False),
+)
+
+# Whether the queue should be closed, whether Label Studio has been told, and what to put back.
+closure = sa.Table(
+    "closure",
+    metadata,
+    _project_key(),
+    sa.Column("closed", sa.Boolean, nullable=False),
+    sa.Column("settled", sa.Boolean, nullable=False),
+    # counts the closings: the manager is told once of each
+    sa.Column("number", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("changed_at", UTCDateTime, nullable=False),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("kept", sa.JSON, nullable=False),
+    sa.Column("told", sa.JSON, nullable=False),
+)
