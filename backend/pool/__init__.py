@@ -6,7 +6,7 @@ The only place that turns rows into task ids. It stays in the worker's memory an
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +14,30 @@ from numpy.typing import NDArray
 
 from backend.domain import Progress, silent
 from backend.encoders import Encoder
-from backend.labels import LabelKind
-from backend.models import Head
+from backend.encoders.tokens import Tokens
+from backend.labels import Form, Input, LabelKind, Targets
+from backend.labels.forms import groups
+from backend.models import Features, Head
+from backend.pool.answers import Agree, ControlAnswers, by_kind
 from backend.pool.audit import audit_order
 from backend.pool.cache import CandidateRows
 from backend.pool.embeddings import EmbeddingFile
+from backend.pool.encoded import EncodedRows, FetchImages, no_images
 from backend.pool.nearness import Nearness
-from backend.store import Answer, Store
-from strategies.types import Floats, Mask, Positions, Probabilities
+from backend.pool.token_rows import TokenRows
+from backend.store import Store
+from strategies.types import Floats, Mask, Positions, Prediction
 
-__all__ = ["TaskPool", "erase"]
-
-ENCODED_AT_ONCE = 1024
-"""Rows per commit: what an interruption costs at most."""
-
-NOBODY = -1
+__all__ = ["ControlAnswers", "TaskPool", "erase"]
 
 
 class TaskPool:
     """Implements the strategies' `Pool` over one project's tasks.
 
     task_ids: (n,) of each row        live:     (n,) the task's row of today
-    target:   (n,) class, or -1       answers:  (n,) submitted annotations
-    skipped:  (n,) somebody skipped   order:    (n,) place in the audit's order, in [0, 1)
+    answers:  (n,) submitted annotations              skipped:  (n,) somebody skipped
+    order:    (n,) place in the audit's order, in [0, 1)
+    primary:  what was answered to the control that drives the queue   others: to the others that are learned
     """
 
     def __init__(
@@ -47,55 +48,71 @@ class TaskPool:
         kind: LabelKind,
         encoder: Encoder,
         *,
+        others: Sequence[tuple[LabelKind, Encoder]] = (),
         seed: int = 0,
         read_only: bool = False,
+        agree: Agree = by_kind,
+        fetch: FetchImages = no_images,
+        tokens: Callable[[Sequence[str]], Tokens] | None = None,
         progress: Progress = silent,
         pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self.project_id = project_id
-        self._folder = folder / "projects" / str(project_id) / encoder.fingerprint
-        self._encoder = encoder
         self._seed = seed
-        self.kind = kind
         self.change = 0
         self.task_ids: NDArray[np.int64] = np.empty(0, np.int64)
         self.live: Mask = np.empty(0, np.bool_)
-        self.target: NDArray[np.int64] = np.empty(0, np.int64)
         self.answers: NDArray[np.int64] = np.empty(0, np.int64)
         self.skipped: Mask = np.empty(0, np.bool_)
         self.order: NDArray[np.float64] = np.empty(0)
-        self.head: Head | None = None
-        self.unknown_labels: dict[int, tuple[str, ...]] = {}
-        committed = store.tasks.encoded(project_id, encoder.fingerprint)
-        self.embeddings = EmbeddingFile(
-            self._folder / "rows.f16", encoder.dimension, committed=committed, read_only=read_only
-        )
+        self.primary = ControlAnswers(kind, agree=agree)
+        self.others = tuple(ControlAnswers(other, agree=agree) for other, _ in others)
         self._labelled: Mask = np.empty(0, np.bool_)
         self._unanswered: Mask = np.empty(0, np.bool_)
         self._in_audit: Mask = np.empty(0, np.bool_)
         self._audit_rows: Positions = np.empty(0, np.int64)
         self._sliced = (0, 0.0)
-        self._cache = CandidateRows(self.embeddings)
         self._progress, self._pause = progress, pause
         self._near: Nearness | None = None
+        self._encoded: dict[str, EncodedRows] = {}
+        for each, its_encoder in [(kind, encoder), *others]:
+            if each.source not in self._encoded:
+                self._encoded[each.source] = EncodedRows(
+                    store,
+                    project_id,
+                    folder / "projects" / str(project_id),
+                    each,
+                    its_encoder,
+                    fetch=fetch,
+                    read_only=read_only,
+                )
+        self._cache = CandidateRows(self.embeddings)
+        self._encode_tokens = tokens
+        self._tokens: dict[str, TokenRows] = {}
 
     # --- what strategies see ---------------------------------------------------------------------
+
+    @property
+    def embeddings(self) -> EmbeddingFile:
+        """(n, d) of what the primary control asks about."""
+        return self._encoded[self.kind.source].embeddings
 
     @property
     def labelled(self) -> Mask:
         """(n,): live rows with a target."""
         return _read_only(self._labelled)
 
-    def predict(self, positions: Positions) -> Probabilities:
+    def predict(self, positions: Positions) -> Prediction:
         """Ask the proxy about these rows only."""
-        return self._cache.predict(positions, self.predict_vectors)
+        head = self._fitted()
+        if self.kind.form is Form.SPANS:
+            return head.predict(self.features(positions))
+        return self._cache.predict(positions, head.predict)
 
-    def predict_vectors(self, vectors: Floats) -> Probabilities:
+    def predict_vectors(self, vectors: Floats) -> Prediction:
         """Ask the proxy about points (m, d) of the embedding space that need not be rows."""
-        if self.head is None:
-            raise RuntimeError("predict before fit: the cold start must not ask the model")
-        return self.head.predict(vectors)
+        return self._fitted().predict(vectors)
 
     def near_labelled(self, neighbors: int, at_most: int | None = None) -> Positions:
         """Rows (c,) among the `neighbors` nearest of a labelled row, ascending; see `NearLabelled`.
@@ -103,22 +120,64 @@ class TaskPool:
         Builds the index on first use, which takes minutes for millions of rows.
         """
         if self._near is None or self._near.neighbors != neighbors:
+            folder = self._encoded[self.kind.source].folder
             self._near = Nearness(
-                self._folder, self.embeddings, neighbors, progress=self._progress, pause=self._pause
+                folder, self.embeddings, neighbors, progress=self._progress, pause=self._pause
             )
-        return self._near.rows(
-            self._labelled, self.live, at_most=at_most, groups=lambda rows: self.target[rows]
-        )
+        return self._near.rows(self._labelled, self.live, at_most=at_most, groups=self._groups)
 
     @property
     def nearness(self) -> Nearness | None:
         """What is near the labels, once somebody has asked for it."""
         return self._near
 
+    # --- the primary control -----------------------------------------------------------------------
+
+    @property
+    def kind(self) -> LabelKind:
+        """The label kind that drives the queue."""
+        return self.primary.kind
+
+    @property
+    def targets(self) -> Targets:
+        """(n, ...) by the kind's form."""
+        return self.primary.targets
+
+    @property
+    def head(self) -> Head | None:
+        """The fitted proxy, None while there are too few labels."""
+        return self.primary.head
+
+    @head.setter
+    def head(self, head: Head | None) -> None:
+        self.primary.head = head
+
     # --- what the round needs ----------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self.task_ids)
+
+    def features(self, positions: Positions, control: ControlAnswers | None = None) -> Features:
+        """What the head of `control` (the primary one) sees of rows `positions` (m,)."""
+        kind = (control or self.primary).kind
+        if kind.form is Form.SPANS:
+            return self._token_rows(kind)(positions)
+        return self._encoded[kind.source].embeddings[positions]
+
+    def inputs(self, positions: Positions, control: ControlAnswers | None = None) -> list[Input]:
+        """Inputs of rows `positions` (m,), as the kind of `control` (the primary one) reads them."""
+        kind = (control or self.primary).kind
+        return [kind.input(data) for data in self._store.tasks.data_of(self.project_id, positions.tolist())]
+
+    @property
+    def unreadable(self) -> Mapping[int, str]:
+        """Why an input could not be read, by task."""
+        return {
+            int(self.task_ids[row]): why
+            for encoded in self._encoded.values()
+            for row, why in encoded.unreadable.items()
+            if self.live[row]
+        }
 
     def unanswered(self) -> Mask:
         """(n,): live rows that nobody has answered or skipped."""
@@ -156,27 +215,38 @@ class TaskPool:
             self.live[rows] = [state.live for state in changed]
             live = {state.task_id: state.row for state in changed if state.live}
             self._read_answers(live)
-            self._labelled[rows] = self.live[rows] & (self.target[rows] != NOBODY)
+            self._labelled[rows] = self.live[rows] & self.primary.has_target[rows]
             self._unanswered[rows] = self.live[rows] & (self.answers[rows] == 0) & ~self.skipped[rows]
         self.change = level
         return len(changed)
 
     def encode(self, progress: Progress = silent, pause: Callable[[], None] = lambda: None) -> int:
         """Encode the rows that are not on disk yet; returns how many. `pause` may raise to stop."""
-        first, end = len(self.embeddings), len(self)
-        for start in range(first, end, ENCODED_AT_ONCE):
-            progress("encode", start, end)
-            stop = min(start + ENCODED_AT_ONCE, end)
-            data = self._store.tasks.data(self.project_id, start, stop)
-            rows = self._encoder.encode([self.kind.input(of_task) for of_task in data])
-            self.embeddings.append(rows)
-            self._store.tasks.set_encoded(self.project_id, self._encoder.fingerprint, stop)
-            pause()
-        if end > first:
-            progress("encode", end, end)
-        return end - first
+        return sum(encoded.encode(self.task_ids, progress, pause) for encoded in self._encoded.values())
 
     # --- inside --------------------------------------------------------------------------------------
+
+    def _fitted(self) -> Head:
+        if self.head is None:
+            raise RuntimeError("predict before fit: the cold start must not ask the model")
+        return self.head
+
+    def _groups(self, rows: Positions) -> Positions:
+        return groups(self.kind.form, self.targets[rows], len(self.kind.labels))
+
+    def _token_rows(self, kind: LabelKind) -> TokenRows:
+        if self._encode_tokens is None:
+            raise RuntimeError(f"{kind.control}: token embeddings were asked for, and no encoder gives any")
+        if kind.source not in self._tokens:
+
+            def read(rows: Positions) -> list[str]:
+                return [str(kind.input(data)) for data in self._data(rows)]
+
+            self._tokens[kind.source] = TokenRows(read, self._encode_tokens, pause=self._pause)
+        return self._tokens[kind.source]
+
+    def _data(self, rows: Positions) -> list[dict[str, object]]:
+        return self._store.tasks.data_of(self.project_id, rows.tolist())
 
     def _slice_audit(self, share: float) -> None:
         if self._sliced == (len(self), share):
@@ -192,12 +262,13 @@ class TaskPool:
             return
         self.task_ids = np.concatenate([self.task_ids, np.zeros(more, np.int64)])
         self.live = np.concatenate([self.live, np.zeros(more, np.bool_)])
-        self.target = np.concatenate([self.target, np.full(more, NOBODY)])
         self.answers = np.concatenate([self.answers, np.zeros(more, np.int64)])
         self.skipped = np.concatenate([self.skipped, np.zeros(more, np.bool_)])
         self.order = np.concatenate([self.order, np.ones(more)])
         self._labelled = np.concatenate([self._labelled, np.zeros(more, np.bool_)])
         self._unanswered = np.concatenate([self._unanswered, np.zeros(more, np.bool_)])
+        for control in (self.primary, *self.others):
+            control.grow(more)
 
     def _read_answers(self, live: dict[int, int]) -> None:
         answers = self._store.annotations.of_tasks(self.project_id, list(live))
@@ -206,17 +277,8 @@ class TaskPool:
             submitted = [answer for answer in given if not answer.was_cancelled]
             self.answers[row] = len(submitted)
             self.skipped[row] = len(submitted) < len(given)
-            self.target[row] = self._agree(submitted)
-            unknown = tuple(dict.fromkeys(label for a in submitted for label in self.kind.unknown(a.result)))
-            self.unknown_labels.pop(task_id, None)
-            if unknown:
-                self.unknown_labels[task_id] = unknown
-
-    def _agree(self, submitted: Sequence[Answer]) -> int:
-        truth = [answer for answer in submitted if answer.ground_truth]
-        targets = [self.kind.target(answer.result) for answer in truth or submitted]
-        agreed = self.kind.agree([target for target in targets if target is not None])
-        return NOBODY if agreed is None else agreed
+            for control in (self.primary, *self.others):
+                control.read(row, submitted)
 
 
 def _read_only(mask: Mask) -> Mask:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from strategies.types import Floats, Positions, Probabilities, Rows
+from strategies.types import Floats, Gaussian, Positions, Prediction, Probabilities, Rows, TagProbabilities
 
 FEW = 4096
 """Fewer rows are read each time."""
@@ -27,7 +27,7 @@ class CandidateRows:
         self._most = most
         self._forget()
 
-    def predict(self, positions: Positions, model: Callable[[Floats], Probabilities]) -> Probabilities:
+    def predict(self, positions: Positions, model: Callable[[Floats], Prediction]) -> Prediction:
         """Ask `model` about the rows at `positions` (m,), in their order."""
         if len(positions) <= FEW:
             return model(self._rows[positions])
@@ -75,14 +75,34 @@ class CandidateRows:
                 self._blocks[number][places[start:stop] - number * BLOCK] = self._rows[rows[start:stop]]
 
 
-def _joined(parts: list[Probabilities]) -> Probabilities:
-    evidence = [part.evidence for part in parts if part.evidence is not None]
+def _joined(parts: Sequence[Prediction]) -> Prediction:
+    """Put predictions of the same form one after another."""
+    first = parts[0]
+    if isinstance(first, Gaussian):
+        numbers = [part for part in parts if isinstance(part, Gaussian)]
+        return Gaussian(
+            np.concatenate([part.mean for part in numbers]), np.concatenate([part.sd for part in numbers])
+        )
+    if isinstance(first, TagProbabilities):
+        tags = [part.values for part in parts if isinstance(part, TagProbabilities)]
+        return TagProbabilities(np.concatenate(tags, axis=1))
+    classes = [part for part in parts if isinstance(part, Probabilities)]
+    evidence = [part.evidence for part in classes if part.evidence is not None]
     return Probabilities(
-        np.concatenate([part.values for part in parts], axis=1),
-        np.concatenate(evidence) if len(evidence) == len(parts) else None,
+        np.concatenate([part.values for part in classes], axis=1),
+        np.concatenate(evidence) if len(evidence) == len(classes) else None,
     )
 
 
-def _taken(prediction: Probabilities, places: Positions) -> Probabilities:
-    evidence = None if prediction.evidence is None else prediction.evidence[places]
-    return Probabilities(np.take(prediction.values, places, axis=1), evidence)
+def _taken(prediction: Prediction, places: Positions) -> Prediction:
+    """Keep the inputs at `places`."""
+    match prediction:
+        case Gaussian(mean, sd):
+            return Gaussian(mean[places], sd[places])
+        case TagProbabilities(values):
+            return TagProbabilities(np.take(values, places, axis=1))
+        case Probabilities(values, evidence):
+            kept = None if evidence is None else evidence[places]
+            return Probabilities(np.take(values, places, axis=1), kept)
+        case _:
+            raise TypeError(f"{type(prediction).__name__}: tokens are not kept here")

@@ -22,7 +22,7 @@ from backend.pool import TaskPool
 from backend.rounds.measure import Accuracy, audit_accuracy
 from backend.rounds.publish import erase_one_retired, publish
 from backend.rounds.recall import RecallAudit
-from backend.rounds.select import fit_proxy, front_tasks, select
+from backend.rounds.select import fit_heads, front_tasks, select
 from backend.rounds.sync import Reading, sync
 from backend.rounds.watch import Watch
 from backend.store import Connection, Lease, Round, Store, Version
@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 MANY_RETIRED = 5
 """So many retired versions in Label Studio slow it down: one is erased even while labels wait."""
+
+SHOWN = 5
+"""Unreadable inputs whose reasons are kept."""
 
 MEASURE_AGAIN = 1.1
 """How many times as many labels make the same audit tasks worth judging again."""
@@ -190,7 +193,7 @@ class ProjectLoop:
         with self._timed("encode") as detail:
             detail["rows"] = pool.encode(self._progress, self._pause)
         with self._timed("fit"):
-            pool.head = fit_proxy(pool, self._config)
+            fit_heads(pool, self._config)
         with self._timed("rank"):
             selection = select(pool, self._config, maximum_annotations=known.maximum_annotations)
             warm = self._config.queue.preannotate and not selection.figures["cold_start"]
@@ -209,8 +212,9 @@ class ProjectLoop:
             "front": len(front),
             "version": version,
             "strategy": self._config.selection.strategy,
-            "classes": _class_counts(pool),
-            "unknown_labels": sorted({name for names in pool.unknown_labels.values() for name in names}),
+            "classes": pool.primary.counts(pool.live),
+            "unknown_labels": pool.primary.unknown_labels,
+            "unreadable": unreadable(pool),
             **selection.figures,
         }
         return version, figures, pool.change
@@ -227,7 +231,7 @@ class ProjectLoop:
             accuracy = audit_accuracy(
                 pool.head.fresh,
                 pool.embeddings[rows],
-                pool.target[rows],
+                pool.targets[rows],
                 audit,
                 seed=self._config.queue.seed,
             )
@@ -267,6 +271,8 @@ class ProjectLoop:
         self._timings.append(StepTiming(step, round(time.perf_counter() - begun, 4), detail))
 
 
-def _class_counts(pool: TaskPool) -> dict[str, int]:
-    counts = np.bincount(pool.target[pool.labelled], minlength=len(pool.kind.labels))
-    return {label: int(count) for label, count in zip(pool.kind.labels, counts, strict=True)}
+def unreadable(pool: TaskPool) -> dict[str, Any]:
+    """How many inputs could not be read, and why the first of them."""
+    found = pool.unreadable
+    first = [f"task {task}: {why}" for task, why in sorted(found.items())[:SHOWN]]
+    return {"tasks": len(found), "first": first} if found else {}

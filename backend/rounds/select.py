@@ -10,17 +10,22 @@ import numpy as np
 
 from backend.config import ProjectConfig
 from backend.domain import FrontTask, Origin
+from backend.labels import Form
 from backend.models import Head
 from backend.models import make as make_head
-from backend.pool import TaskPool
+from backend.models import names as head_names
+from backend.pool import ControlAnswers, TaskPool
 from backend.rounds.compose import Place, Source, compose
+from backend.rounds.preannotate import TargetAnswers, results
 from backend.rounds.recall import drawn
 from strategies.registry import build
 from strategies.seals import find_seals
-from strategies.types import Positions, QueryStrategy
+from strategies.types import Candidates, Mask, Positions, QueryStrategy
 
 BEGUN_AT_MOST = 5
 """How many fronts' worth of tasks may wait for further annotators."""
+MOST_TEXTS = 2000
+"""Texts whose tokens are embedded for a choice: ten seconds' worth on a CPU at first, and kept after that."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,25 @@ class Selection:
     figures: Mapping[str, Any]
 
 
-def fit_proxy(pool: TaskPool, config: ProjectConfig) -> Head | None:
-    """Fit the proxy on all labels; None while there is but one class to tell."""
-    rows = np.flatnonzero(pool.labelled)
-    head = make_head(config.proxy.name, config.proxy.options, classes=len(pool.kind.labels))
-    if not head.can_fit(pool.target[rows]):
+def fit_heads(pool: TaskPool, config: ProjectConfig) -> None:
+    """Fit the proxy of every control on all its labels; none where they are too few to tell anything."""
+    pool.head = _fitted(pool, pool.primary, config.proxy.name, config)
+    for control in pool.others:
+        known = head_names(control.kind.form)
+        name = config.proxy.name if config.proxy.name in known else next(iter(known), None)
+        control.head = None if name is None else _fitted(pool, control, name, config)
+
+
+def _fitted(pool: TaskPool, control: ControlAnswers, name: str, config: ProjectConfig) -> Head | None:
+    kind = control.kind
+    if kind.form is Form.REGIONS:  # drawn by people, or by a model elsewhere
         return None
-    head.fit(pool.embeddings[rows], pool.target[rows], seed=config.queue.seed)
+    rows = np.flatnonzero(pool.live & control.has_target)
+    options = config.proxy.options if name == config.proxy.name else {}
+    head = make_head(name, options, classes=len(kind.labels), form=kind.form)
+    if not head.can_fit(control.targets[rows]):
+        return None
+    head.fit(pool.features(rows, control), control.targets[rows], seed=config.queue.seed)
     return head
 
 
@@ -50,8 +67,7 @@ def select(pool: TaskPool, config: ProjectConfig, *, maximum_annotations: int) -
     rng = np.random.default_rng([config.queue.seed, pool.project_id])
     cold = is_cold(pool, config)
     strategy = build(config.selection.cold_start if cold else config.selection.strategy)
-    # where SEALS narrows the pool down, nothing else lists it: a mask is looked up row by row
-    candidates = allowed if _narrows(strategy, pool) else np.flatnonzero(allowed)
+    candidates = _candidates(pool, strategy, allowed)
     ranking = strategy(pool, candidates, min(size, count), rng)
     chosen = [
         Place(int(row), Origin.COLD_START if cold else Origin.CHOSEN, float(utility), reason)
@@ -89,10 +105,12 @@ def is_cold(pool: TaskPool, config: ProjectConfig) -> bool:
     return pool.head is None or int(pool.labelled.sum()) < enough
 
 
-def front_tasks(pool: TaskPool, places: list[Place], *, preannotate: bool) -> list[FrontTask]:
+def front_tasks(
+    pool: TaskPool, places: list[Place], *, preannotate: bool, target: TargetAnswers | None = None
+) -> list[FrontTask]:
     """Turn rows into tasks; those of the audit slice stay blind, so that nobody just confirms the model."""
-    open_rows = [place.row for place in places if place.origin is not Origin.AUDIT]
-    results = _results(pool, np.array(open_rows, np.int64)) if preannotate and open_rows else {}
+    rows = [place.row for place in places if place.origin is not Origin.AUDIT] if preannotate else []
+    answered = results(pool, np.array(rows, np.int64), target=target)
     return [
         FrontTask(
             task_id=int(pool.task_ids[place.row]),
@@ -101,23 +119,29 @@ def front_tasks(pool: TaskPool, places: list[Place], *, preannotate: bool) -> li
             origin=place.origin,
             utility=place.utility,
             reason=place.reason,
-            result=results.get(place.row, ()),
+            result=answered.get(place.row, ()),
         )
         for rank, place in enumerate(places)
     ]
 
 
-def _results(pool: TaskPool, rows: Positions) -> dict[int, tuple[Mapping[str, Any], ...]]:
-    probabilities = pool.predict(rows).mean
-    best = probabilities.argmax(axis=1)
-    return {
-        int(row): pool.kind.results(int(target), float(probabilities[place, target]))
-        for place, (row, target) in enumerate(zip(rows, best, strict=True))
-    }
-
-
 def _places(rows: Positions, origin: Origin, reason: str) -> list[Place]:
     return [Place(int(row), origin, 0.0, reason) for row in rows]
+
+
+def _candidates(pool: TaskPool, strategy: QueryStrategy, allowed: Mask) -> Candidates:
+    """What the strategy may choose from.
+
+    Where SEALS narrows the pool down, nothing else lists it: a mask is looked up row by row. Tokens are
+    embedded when they are asked for, which takes far longer than a look at a row: so of texts with spans,
+    a fixed random part is looked at.
+    """
+    if _narrows(strategy, pool):
+        return allowed
+    rows = np.flatnonzero(allowed)
+    if pool.kind.form is not Form.SPANS or len(rows) <= MOST_TEXTS:
+        return rows
+    return np.sort(rows[np.argpartition(1 - pool.order[rows], MOST_TEXTS)[:MOST_TEXTS]])
 
 
 def _narrows(strategy: QueryStrategy, pool: TaskPool) -> bool:

@@ -73,7 +73,9 @@ class Watch:
         new = [place for place, when in enumerate(answered) if when is not None and when >= since]
         new.sort(key=lambda place: (answered[place], place))
         chosen = others[np.array(new, np.int64)]
-        labels = Labels(pool.embeddings[rows], pool.target[rows], audit, chosen, np.setdiff1d(others, chosen))
+        labels = Labels(
+            pool.embeddings[rows], pool.targets[rows], audit, chosen, np.setdiff1d(others, chosen)
+        )
         return against_random(pool.head.fresh, labels, seed=self._config.queue.seed, pause=self._pause)
 
     def _since(self) -> datetime:

@@ -47,7 +47,7 @@ def load_project(
     if len(rows) == 0:
         raise ConfigError(f"{name}: none of its {int(pool.live.sum()):,} tasks is labelled; expected some")
     found = [
-        Example(kind.input(data), kind.labels[int(pool.target[row])], int(row))
+        Example(str(kind.input(data)), kind.labels[int(pool.targets[row])], int(row))
         for row, data in zip(rows, _data(store, project_id, rows), strict=True)
     ]
     row_of: dict[str, int] = {}

@@ -135,6 +135,17 @@ class Tasks:
         with self._database.read() as db:
             return list(db.scalars(query))
 
+    def data_of(self, project_id: int, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """Read the data of `rows`, in their order."""
+        found: dict[int, dict[str, Any]] = {}
+        with self._database.read() as db:
+            for chunk in chunks(list(rows)):
+                query = sa.select(pool_row.c.row, pool_row.c.data).where(
+                    pool_row.c.project_id == project_id, pool_row.c.row.in_(chunk)
+                )
+                found |= {row.row: row.data for row in db.execute(query)}
+        return [found[row] for row in rows]
+
     def sample(self, project_id: int, size: int) -> list[dict[str, Any]]:
         """List the data of up to `size` live tasks, spread evenly over the rows."""
         mine = sa.and_(pool_row.c.project_id == project_id, pool_row.c.live)

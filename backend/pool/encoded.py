@@ -1,0 +1,123 @@
+"""The embeddings of what one or several control tags ask about: encoded once, kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.domain import NextlabelError, Progress, silent
+from backend.encoders import Encoder
+from backend.labels import Input, LabelKind
+from backend.pool.embeddings import EmbeddingFile
+from backend.store import Store, digest
+from strategies.types import Floats
+
+ENCODED_AT_ONCE = 1024
+"""Rows per commit: what an interruption costs at most."""
+
+FetchImages: TypeAlias = Callable[[Sequence[tuple[int, str]]], Sequence[Path | NextlabelError]]
+"""Brings (task id, address) to this machine; an error stands for what could not be brought."""
+
+
+class PictureEncoder(Protocol):
+    """An encoder of image files that tells broken ones apart."""
+
+    def encode_or_say(self, inputs: Sequence[str]) -> tuple[Floats, dict[int, str]]:
+        """Embed `inputs`: (n, dimension), zeros for those that cannot be read, and why not by place."""
+
+
+def no_images(_: Sequence[tuple[int, str]]) -> Sequence[Path | NextlabelError]:
+    """Stand for the way to the images where there is none."""
+    raise NextlabelError("images were asked for, and there is no way to get them here; expected a worker")
+
+
+class EncodedRows:
+    """Embeds rows of a pool as the label kind `kind` sees them.
+
+    unreadable: why an input could not be read, by row; its embedding is all zeros
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        project_id: int,
+        folder: Path,
+        kind: LabelKind,
+        encoder: Encoder,
+        *,
+        fetch: FetchImages = no_images,
+        read_only: bool = False,
+    ) -> None:
+        self._store = store
+        self._project_id = project_id
+        self._kind = kind
+        self._encoder = encoder
+        self._fetch = fetch
+        self._key = f"{encoder.fingerprint}-{digest(kind.source)[:6]}"
+        self.folder = folder / self._key
+        self.unreadable: dict[int, str] = {}
+        committed = store.tasks.encoded(project_id, self._key)
+        self.embeddings = EmbeddingFile(
+            self.folder / "rows.f16", encoder.dimension, committed=committed, read_only=read_only
+        )
+
+    def encode(
+        self,
+        task_ids: NDArray[np.int64],
+        progress: Progress = silent,
+        pause: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Encode the rows of `task_ids` (n,) that are not on disk yet; returns how many."""
+        first, end = len(self.embeddings), len(task_ids)
+        for start in range(first, end, ENCODED_AT_ONCE):
+            progress("encode", start, end)
+            stop = min(start + ENCODED_AT_ONCE, end)
+            data = self._store.tasks.data(self._project_id, start, stop)
+            inputs = [self._kind.input(of_task) for of_task in data]
+            self.embeddings.append(self._embedded(start, task_ids[start:stop], inputs))
+            self._store.tasks.set_encoded(self._project_id, self._key, stop)
+            pause()
+        if end > first:
+            progress("encode", end, end)
+        return end - first
+
+    def _embedded(self, start: int, task_ids: NDArray[np.int64], inputs: Sequence[Input]) -> Floats:
+        match self._kind.takes:
+            case "text":
+                return self._encoder.encode([str(each) for each in inputs])
+            case "pair":
+                first = self._encoder.encode([each[0] for each in inputs])
+                second = self._encoder.encode([each[1] for each in inputs])
+                return difference(first, second)
+            case "image":
+                pairs = [(int(id_), str(each)) for id_, each in zip(task_ids, inputs, strict=True)]
+                return self._pictures(start, pairs)
+
+    def _pictures(self, start: int, pairs: Sequence[tuple[int, str]]) -> Floats:
+        fetched = self._fetch(pairs)
+        there = [place for place, each in enumerate(fetched) if isinstance(each, Path)]
+        rows: Floats = np.zeros((len(pairs), self._encoder.dimension), np.float32)
+        try:
+            if there:
+                encoder: PictureEncoder = self._encoder  # type: ignore[assignment] # it takes images
+                rows[there], broken = encoder.encode_or_say([str(fetched[place]) for place in there])
+                self.unreadable.update({start + there[place]: why for place, why in broken.items()})
+        finally:
+            for place in there:
+                Path(str(fetched[place])).unlink(missing_ok=True)
+        self.unreadable.update(
+            {start + place: str(each) for place, each in enumerate(fetched) if not isinstance(each, Path)}
+        )
+        return rows
+
+
+def difference(first: Floats, second: Floats) -> Floats:
+    """Embed pairs: the unit-length difference of two embeddings (n, d); zeros where they are the same."""
+    rows = first - second
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Floats = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-6)
+    return unit
