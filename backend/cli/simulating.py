@@ -18,10 +18,11 @@ from backend.cli.playing import interruptible
 from backend.cli.setup import Setup
 from backend.config import ProjectConfig
 from backend.domain import ConfigError, Progress
+from backend.simulate import kinds
 
 if TYPE_CHECKING:
     from backend.encoders import Encoder
-    from backend.simulate.data import Data
+    from backend.simulate.kinds import Labelled
     from backend.simulate.report import Report
 
 EXAMPLE = "threshold"
@@ -36,6 +37,7 @@ CURVES, REPORT = "curves.csv", "report.html"
 class Asked:
     """What was typed."""
 
+    kind: str
     source: str | None
     text: str | None
     label: str | None
@@ -59,6 +61,13 @@ class Asked:
 
 @click.command()
 @click.argument("source", metavar="[FILE|FOLDER|PROJECT]", required=False)
+@click.option(
+    "--kind",
+    type=click.Choice(kinds.NAMES),
+    default="classes",
+    show_default=True,
+    help="What one label is.",
+)
 @click.option("--text", metavar="NAME", help="Column of texts (JSON export: a key of the tasks' data).")
 @click.option("--label", metavar="NAME", help="Column of labels (JSON export: a Choices control).")
 @click.option(
@@ -102,10 +111,11 @@ def simulate(setup: Setup, /, **options: Any) -> None:
 def _simulate(setup: Setup, asked: Asked) -> None:
     from backend.simulate.plan import check_count, make_plan, strategy_names
     from backend.simulate.report import Report, write
-    from backend.simulate.run import make_job, open_folder, put, settings
+    from backend.simulate.run import open_folder, put, settings
     from backend.simulate.run import simulate as run
 
     config = setup.config if asked.project is None else setup.config.for_project(asked.project)
+    kind = kinds.get(asked.kind)
     check_count("--seeds", asked.seeds, 1, MOST_SEEDS)
     jobs = check_count("--jobs", _cores() if asked.jobs is None else asked.jobs, 1, MOST_JOBS)
     names = strategy_names(config.selection.strategy if asked.strategies is None else asked.strategies)
@@ -118,8 +128,8 @@ def _simulate(setup: Setup, asked: Asked) -> None:
         notes = [*data.notes, *_misfit(data, encoder)]
         for note in notes:
             click.echo(f"nextlabel: {note}", err=True)
-        job = make_job(data, plan, config, encoder, home=setup.config.store.home, progress=progress)
-        outcome, curves = run(job, names, asked.seeds, jobs=jobs, progress=progress)
+        job = kind.job(data, plan, config, encoder, home=setup.config.store.home, progress=progress)
+        outcome, curves = run(job, names, asked.seeds, jobs=jobs, measures=kind.measures, progress=progress)
     report = Report(
         outcome=outcome,
         pool=data.pool_size,
@@ -141,13 +151,15 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _read(setup: Setup, asked: Asked, config: ProjectConfig, progress: Progress) -> tuple[Data, Encoder]:
-    from backend.simulate.data import load
-    from backend.simulate.run import encoder_for, load_project
+def _read(setup: Setup, asked: Asked, config: ProjectConfig, progress: Progress) -> tuple[Labelled, Encoder]:
+    from backend.simulate.run import load_project
 
     if asked.project is None:
-        data = load(Path(asked.source or ""), asked.test, text=asked.text, label=asked.label)
-        return data, encoder_for(config, pictures=data.pictures)
+        kind = kinds.get(asked.kind)
+        data = kind.load(Path(asked.source or ""), asked.test, text=asked.text, label=asked.label)
+        return data, kind.encoder(data, config)
+    if asked.kind != "classes":
+        raise ConfigError(f"--kind {asked.kind}: expected a file, not project {asked.project}")
     given = {"--test": asked.test, "--text": asked.text, "--label": asked.label}
     for option, value in given.items():
         if value is not None:
@@ -155,9 +167,9 @@ def _read(setup: Setup, asked: Asked, config: ProjectConfig, progress: Progress)
     return load_project(setup.store, asked.project, config, home=setup.config.store.home, progress=progress)
 
 
-def _misfit(data: Data, encoder: Encoder) -> list[str]:
-    step = max(1, len(data.examples) // SAMPLE)
-    complaint = encoder.misfit([example.text for example in data.examples[::step]])
+def _misfit(data: Labelled, encoder: Encoder) -> list[str]:
+    step = max(1, len(data.inputs) // SAMPLE)
+    complaint = encoder.misfit(data.inputs[::step])
     return [complaint] if complaint else []
 
 
@@ -179,7 +191,7 @@ def _say(report: Report, asked: Asked) -> None:
         )
         return
     drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for place, name in enumerate(wording.SHORT_HEAD):
+    for place, name in enumerate(wording.short_head(report.outcome)):
         drawn.add_column(name, justify="left" if place == 0 else "right", overflow="fold")
     for row in wording.short_rows(report.outcome):
         drawn.add_row(*row)

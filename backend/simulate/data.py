@@ -52,6 +52,11 @@ class Data:
         return np.array([place[example.label] for example in examples], np.int64)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Texts, or paths of pictures."""
+        return tuple(example.text for example in self.examples)
+
+    @property
     def digest(self) -> Callable[[str], str]:
         """Hash the content of an input."""
         return file_digest if self.pictures else text_digest

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.domain import NextlabelError
+from backend.simulate.measures import CLASSES, Measures
 
 LEVEL = 0.9
+GRID = 400
+"""Costs at which curves are compared."""
 DRAWS = 2000
 
 Doubles = NDArray[np.float64]
@@ -53,14 +56,18 @@ class Saved:
 class Curves:
     """One strategy's curves.
 
-    labels: (p,), the same for every seed    the others: (seeds, p)
+    labels:        (p,), the same for every seed
+    first, second: (seeds, p), what its kind is measured by
+    seconds:       (seeds, p)
+    costs:         by key, each (seeds, p)
     """
 
     name: str
     labels: NDArray[np.int64]
-    accuracy: Doubles
-    macro_f1: Doubles
+    first: Doubles
+    second: Doubles
     seconds: Doubles
+    costs: Mapping[str, Doubles] = field(default_factory=dict)
 
     @property
     def seconds_per_round(self) -> float:
@@ -75,6 +82,7 @@ class Outcome:
 
     curves: tuple[Curves, ...]
     seeds: tuple[int, ...]
+    measures: Measures = CLASSES
 
     @property
     def random(self) -> Curves:
@@ -83,49 +91,71 @@ class Outcome:
 
     @cached_property
     def saved(self) -> dict[str, Saved]:
-        """Labels saved for random order's accuracy, by strategy."""
+        """Labels saved for random order's first measure, by strategy."""
         base = self.random
-        return {each.name: saved(base.labels, each.accuracy, base.accuracy) for each in self.curves}
+        return {each.name: saved(base.labels, each.first, base.first) for each in self.curves}
 
     @cached_property
-    def saved_f1(self) -> dict[str, Saved]:
-        """Labels saved for random order's macro-F1, by strategy."""
+    def saved_second(self) -> dict[str, Saved]:
+        """Labels saved for random order's second measure, by strategy."""
         base = self.random
-        return {each.name: saved(base.labels, each.macro_f1, base.macro_f1) for each in self.curves}
+        return {each.name: saved(base.labels, each.second, base.second) for each in self.curves}
+
+    def saved_cost(self, key: str) -> dict[str, Saved]:
+        """Cost `key` saved for random order's first measure, by strategy.
+
+        Every seed's curve is read off at the same costs, on straight lines between its steps: up to what
+        random order costs at the full budget by its cheapest seed.
+        """
+        base = self.random
+        begin, end = float(base.costs[key][:, 0].min()), float(base.costs[key][:, -1].min())
+        grid = np.linspace(begin, end, GRID)
+
+        def at(each: Curves) -> Doubles:
+            return np.array(
+                [np.interp(grid, *pair) for pair in zip(each.costs[key], each.first, strict=True)]
+            )
+
+        random = at(base)
+        return {each.name: saved(grid, random if each is base else at(each), random) for each in self.curves}
 
     def lead(self, each: Curves) -> Interval:
-        """How much more accurate than random order at the full budget, seed by seed."""
-        return t_interval(each.accuracy[:, -1] - self.random.accuracy[:, -1])
+        """How much better than random order's first measure at the full budget, seed by seed."""
+        return t_interval(each.first[:, -1] - self.random.first[:, -1])
 
     @property
     def best(self) -> Curves | None:
-        """The strategy that saves most; the most accurate where none gets there; None for random alone."""
+        """The strategy that saves most; the best at the end where none gets there; None for random alone."""
         others = self.curves[1:]
         if not others:
             return None
 
         def worth(each: Curves) -> tuple[float, float]:
             share = self.saved[each.name].share
-            return (-np.inf if share is None else share, float(each.accuracy[:, -1].mean()))
+            return (-np.inf if share is None else share, float(each.first[:, -1].mean()))
 
         return max(others, key=worth)
 
 
-def gather(played: dict[tuple[str, int], list[dict[str, Any]]], names: Sequence[str]) -> Outcome:
+def gather(
+    played: dict[tuple[str, int], list[dict[str, Any]]], names: Sequence[str], measures: Measures = CLASSES
+) -> Outcome:
     """Arrange the steps of all replays; a step without any label is left out."""
     seeds = tuple(sorted({seed for _, seed in played}))
+    keys = [cost.key for cost in measures.costs]
     found = []
     for name in names:
         steps = [[step for step in played[name, seed] if step["labels"]] for seed in seeds]
         grids = {tuple(step["labels"] for step in of_seed) for of_seed in steps}
         if len(grids) != 1:
             raise NextlabelError(f"strategy {name}: ranked fewer rows than asked for, expected full batches")
-        columns = {
-            field: np.array([[step[field] for step in of_seed] for of_seed in steps])
-            for field in ("accuracy", "macro_f1", "seconds")
-        }
-        found.append(Curves(name, np.array(grids.pop(), np.int64), **columns))
-    return Outcome(tuple(found), seeds)
+        first, second, seconds, *costs = (
+            np.array([[step[key] for step in of_seed] for of_seed in steps], np.float64)
+            for key in (measures.first.key, measures.second.key, "seconds", *keys)
+        )
+        labels = np.array(grids.pop(), np.int64)
+        found.append(Curves(name, labels, first, second, seconds, dict(zip(keys, costs, strict=True))))
+    return Outcome(tuple(found), seeds, measures)
 
 
 def t_interval(values: Doubles) -> Interval:
@@ -147,13 +177,13 @@ def t_band(values: Doubles) -> Doubles:
     return np.stack([mean - half, mean + half])
 
 
-def labels_to_reach(labels: NDArray[np.int64], values: Doubles, goal: float) -> float | None:
+def labels_to_reach(labels: NDArray[np.int64] | Doubles, values: Doubles, goal: float) -> float | None:
     """Find where the curve first touches `goal`, on straight lines between its points; None where never."""
     found = float(_touches(labels, values[None], np.array([goal]))[0])
     return None if np.isinf(found) else found
 
 
-def saved(labels: NDArray[np.int64], ours: Doubles, random: Doubles) -> Saved:
+def saved(labels: NDArray[np.int64] | Doubles, ours: Doubles, random: Doubles) -> Saved:
     """Compare the mean curves of `ours` and of `random`, both (seeds, p) under the same seeds."""
     seeds = len(ours)
     mean = np.full((1, seeds), 1 / seeds)
@@ -169,7 +199,7 @@ def saved(labels: NDArray[np.int64], ours: Doubles, random: Doubles) -> Saved:
 
 
 def _compare(
-    labels: NDArray[np.int64], ours: Doubles, random: Doubles, weights: Doubles
+    labels: NDArray[np.int64] | Doubles, ours: Doubles, random: Doubles, weights: Doubles
 ) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """Give goal, labels needed by both and share saved, each (b,), for seeds weighted by (b, seeds)."""
     theirs = weights @ random
@@ -178,7 +208,7 @@ def _compare(
     return goal, needed, of_random, 1 - needed / of_random
 
 
-def _touches(labels: NDArray[np.int64], values: Doubles, goals: Doubles) -> Doubles:
+def _touches(labels: NDArray[np.int64] | Doubles, values: Doubles, goals: Doubles) -> Doubles:
     """Find where each of the curves (b, p) first touches its goal (b,): (b,), infinite where never."""
     above = values >= goals[:, None]
     rows, end = np.arange(len(values)), above.argmax(axis=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,15 @@ class Step:
     macro_f1: float
     seconds: float
     chosen: Positions
+
+    def plain(self) -> dict[str, Any]:
+        """Give plain JSON, without the rows."""
+        return {
+            "labels": self.labels,
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "seconds": self.seconds,
+        }
 
 
 def random_start(material: Material, plan: Plan, *, seed: int) -> Positions:

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 
 from backend.simulate import wording
+from backend.simulate.measures import Cost, Measure
 from backend.simulate.outcome import Curves, Doubles, Outcome, t_band
 from backend.simulate.page import FURTHER, MIDDLE, OURS, THEIRS, cards, dress, faint, page, plot, table
 
 MARKED_POINTS = 40
 MARGIN = {"l": 52, "r": 12, "t": 12, "b": 48}
 
-_READING = """Labels needed: where a strategy's mean curve first touches what random order reaches on average
+_READING = """Labels (and whatever else is counted) needed: where a strategy's mean curve first touches what random order reaches on average
 at the full budget, on straight lines between the steps, against where random order itself first touches it.
-Its interval: 90&nbsp;%, by a bootstrap of the seeds, each draw for both orders. Bands and differences in
-accuracy: 90&nbsp;% t intervals of the mean over the seeds. Differences are taken seed by seed: under one seed
+Its interval: 90&nbsp;%, by a bootstrap of the seeds, each draw for both orders. Bands and differences:
+90&nbsp;% t intervals of the mean over the seeds. Differences are taken seed by seed: under one seed
 every strategy begins with the same labels (unless it starts without any), and is measured on the same
 examples. A strategy that was picked as the best of several looks a little better than it is."""
 
@@ -65,11 +66,19 @@ class Report:
 
 def write(report: Report) -> str:
     """Write the page; it needs nothing but itself."""
-    outcome = report.outcome
+    outcome, measures = report.outcome, report.outcome.measures
     notes = "".join(f"<p class=warn>{_inline(note)}</p>" for note in report.notes)
     curves = "".join(
-        f"<section><h2>{title}</h2>{plot(figure(outcome, field), with_script=first)}</section>"
-        for title, field, first in (("Accuracy", "accuracy", True), ("Macro-F1", "macro_f1", False))
+        f"<section><h2>{html.escape(title)}</h2>{plot(figure(outcome, field), with_script=first)}</section>"
+        for title, field, first in (
+            (_capital(measures.first.title), "first", True),
+            (_capital(measures.second.title), "second", False),
+        )
+    )
+    curves += "".join(
+        f"<section><h2>{html.escape(_capital(measures.first.title))} by {html.escape(cost.title)}</h2>"
+        f"{plot(by_cost(outcome, cost), with_script=False)}</section>"
+        for cost in measures.costs
     )
     lines = [[_cell(cell, name=at == 0) for at, cell in enumerate(row)] for row in wording.rows(outcome)]
     settings = [[html.escape(name), _value(name, value)] for name, value in report.settings]
@@ -77,7 +86,7 @@ def write(report: Report) -> str:
         f"<h1>{_inline(report.sentence)}</h1>\n<p>{_inline(report.footing)}</p>\n{notes}{_cards(report)}\n"
         f"{_legend(outcome)}\n<div class=plots>{curves}</div>\n"
         f"<h2>With {int(outcome.random.labels[-1]):,} labels</h2>\n"
-        f"{table([*map(html.escape, wording.HEAD)], lines, classes='numbers')}\n"
+        f"{table([*map(html.escape, wording.head(outcome))], lines, classes='numbers')}\n"
         f"<h2>Seconds a round</h2>\n{plot(cost(outcome), with_script=False)}\n"
         "<p>To fit the proxy and to choose the next batch; the mean over the seeds.</p>\n"
         f"<h2>How to read it</h2>\n<p>{_READING}</p>\n"
@@ -87,18 +96,35 @@ def write(report: Report) -> str:
 
 
 def figure(outcome: Outcome, field: str) -> Any:
-    """Draw the mean curves of accuracy or macro-F1 with their bands, and what the best one saves."""
+    """Draw the mean curves of the `first` or `second` measure with their bands, and what the best saves."""
     from plotly import graph_objects as go
 
     drawn = go.Figure()
+    measure: Measure = getattr(outcome.measures, field)
+    shown = "%{y:.1%}" if measure.share else "%{y:.3f}"
     for each in outcome.curves:
         _band(drawn, each, getattr(each, field), _color(outcome, each))
     for each in outcome.curves:
-        _line(drawn, each, getattr(each, field).mean(axis=0), _color(outcome, each), "%{y:.1%}")
+        _line(drawn, each, getattr(each, field).mean(axis=0), _color(outcome, each), shown)
     dress(drawn, height=400, margin=MARGIN, showlegend=False)
     drawn.update_xaxes(title_text="labels", title_standoff=8, rangemode="tozero")
-    drawn.update_yaxes(tickformat=".0%")
+    drawn.update_yaxes(tickformat=".0%" if measure.share else ".2f")
     _mark(drawn, outcome, field)
+    return drawn
+
+
+def by_cost(outcome: Outcome, cost: Cost) -> Any:
+    """Draw the mean curves of the first measure over what the labels cost on average."""
+    from plotly import graph_objects as go
+
+    drawn = go.Figure()
+    shown = "%{y:.1%}" if outcome.measures.first.share else "%{y:.3f}"
+    for each in outcome.curves:
+        at, mean = each.costs[cost.key].mean(axis=0), each.first.mean(axis=0)
+        _line(drawn, each, mean, _color(outcome, each), shown, at=at)
+    dress(drawn, height=400, margin=MARGIN, showlegend=False)
+    drawn.update_xaxes(title_text=cost.title, title_standoff=8, rangemode="tozero")
+    drawn.update_yaxes(tickformat=".0%" if outcome.measures.first.share else ".2f")
     return drawn
 
 
@@ -126,9 +152,11 @@ def _band(drawn: Any, each: Curves, values: Doubles, color: str) -> None:
     drawn.add_scatter(x=each.labels, y=low, fill="tonexty", fillcolor=faint(color, 0.15), **edge)
 
 
-def _line(drawn: Any, each: Curves, values: Doubles, color: str, shown: str) -> None:
+def _line(
+    drawn: Any, each: Curves, values: Doubles, color: str, shown: str, *, at: Doubles | None = None
+) -> None:
     drawn.add_scatter(
-        x=each.labels,
+        x=each.labels if at is None else at,
         y=values,
         mode="lines+markers" if len(each.labels) <= MARKED_POINTS else "lines",
         name=each.name,
@@ -143,7 +171,7 @@ def _mark(drawn: Any, outcome: Outcome, field: str) -> None:
     best = outcome.best
     if best is None:
         return
-    found = (outcome.saved if field == "accuracy" else outcome.saved_f1)[best.name]
+    found = (outcome.saved if field == "first" else outcome.saved_second)[best.name]
     if found.needed is None or not 0 < found.needed < found.of_random:
         return
     line = {"color": MIDDLE, "width": 1.5, "dash": "dash"}
@@ -185,10 +213,10 @@ def _color(outcome: Outcome, each: Curves) -> str:
 
 def _cards(report: Report) -> str:
     outcome, best = report.outcome, report.outcome.best
-    budget = int(outcome.random.labels[-1])
+    budget, measure = int(outcome.random.labels[-1]), outcome.measures.first
     theirs = (
-        wording.percent(outcome.random.accuracy[:, -1].mean()),
-        f"accuracy of random order with {budget:,} labels",
+        measure.shown(outcome.random.first[:, -1].mean()),
+        f"{measure.title} of random order with {budget:,} labels",
     )
     if best is None:
         return cards([theirs])
@@ -197,7 +225,7 @@ def _cards(report: Report) -> str:
     return cards(
         [
             (needed, f"labels for what {found.of_random:,.0f} reach in random order"),
-            (wording.percent(best.accuracy[:, -1].mean()), f"its accuracy with {budget:,} labels"),
+            (measure.shown(best.first[:, -1].mean()), f"its {measure.title} with {budget:,} labels"),
             theirs,
             (f"{best.seconds_per_round:.2f} s", "to fit and choose, the median round"),
         ]
@@ -212,6 +240,10 @@ def _legend(outcome: Outcome) -> str:
         for each in outcome.curves
     )
     return f"<div class=legend>{buttons}</div>"
+
+
+def _capital(title: str) -> str:
+    return title[:1].upper() + title[1:]
 
 
 def _cell(text: str, *, name: bool) -> str:

@@ -14,6 +14,9 @@ from backend.encoders import make as make_encoder
 from backend.simulate.data import Data
 from backend.simulate.encoding import encode
 from backend.simulate.examples import file_digest, text_digest
+from backend.simulate.kinds import Job as AnyJob
+from backend.simulate.kinds import Labelled
+from backend.simulate.measures import CLASSES, Measures
 from backend.simulate.outcome import Outcome, gather
 from backend.simulate.replay import Plan
 from backend.simulate.seed import Job
@@ -22,7 +25,6 @@ from backend.store import Store
 from strategies.registry import build
 from strategies.types import Floats
 
-COLUMNS = ("strategy", "seed", "labels", "accuracy", "macro_f1", "seconds")
 FOR_PICTURES, FOR_TEXTS = "image", "sentence"
 CACHE = "simulate"
 """The folder of embeddings within the store's home."""
@@ -86,29 +88,38 @@ def make_job(
 
 
 def simulate(
-    job: Job, names: Sequence[str], seeds: int, *, jobs: int, progress: Progress = silent
+    job: AnyJob,
+    names: Sequence[str],
+    seeds: int,
+    *,
+    jobs: int,
+    measures: Measures = CLASSES,
+    progress: Progress = silent,
 ) -> tuple[Outcome, str]:
     """Play all; gives the outcome and `curves.csv`."""
     played = play(job, names, range(seeds), jobs=jobs, progress=progress)
-    return gather(played, names), curves_csv(played, names)
+    return gather(played, names, measures), curves_csv(played, names, measures)
 
 
-def curves_csv(played: Played, names: Sequence[str]) -> str:
+def curves_csv(played: Played, names: Sequence[str], measures: Measures = CLASSES) -> str:
     """Write a line per strategy, seed and step; a step without any label is left out."""
     stream = io.StringIO()
     lines = csv.writer(stream, lineterminator="\n")
-    lines.writerow(COLUMNS)
+    costs = [cost.key for cost in measures.costs]
+    shares = [measures.first.key, measures.second.key]
+    lines.writerow(["strategy", "seed", "labels", *costs, *shares, "seconds"])
     for name in names:
         for seed in sorted(seed for strategy, seed in played if strategy == name):
             for step in played[name, seed]:
                 if step["labels"]:
-                    values = (f"{step['accuracy']:.6f}", f"{step['macro_f1']:.6f}", f"{step['seconds']:.4f}")
-                    lines.writerow([name, seed, step["labels"], *values])
+                    counts = [step[key] for key in ("labels", *costs)]
+                    values = [f"{step[key]:.6f}" for key in shares]
+                    lines.writerow([name, seed, *counts, *values, f"{step['seconds']:.4f}"])
     return stream.getvalue()
 
 
 def settings(
-    data: Data, job: Job, encoder: Encoder, names: Sequence[str], seeds: int
+    data: Labelled, job: AnyJob, encoder: Encoder, names: Sequence[str], seeds: int
 ) -> list[tuple[str, str]]:
     """List what it takes to repeat a simulation."""
     plan = job.plan

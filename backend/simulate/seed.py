@@ -24,6 +24,8 @@ from backend.simulate.replay import Material, Plan, Step, replay
 from strategies.registry import build
 from strategies.types import Floats, Positions
 
+JOB_FILE = "job.json"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -76,12 +78,13 @@ class Job:
                 np.save(folder / f"{name}.npy", array)
         rest = {"classes": self.classes, "plan": asdict(self.plan), "head": list(self.head)}
         rest |= {"cold_start": self.cold_start, "cold_start_labels": self.cold_start_labels}
-        (folder / "job.json").write_text(json.dumps(rest), encoding="utf-8")
+        write_job(folder, "classes", rest)
 
     @classmethod
     def load(cls, folder: Path) -> Job:
         """Read what `save` wrote; the arrays stay on disk, and processes share them."""
-        rest = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        rest = read_job(folder)
+        rest.pop("kind")
         arrays: dict[str, Any] = {}
         for name in ("rows", "answers", "test", "truth"):
             file = folder / f"{name}.npy"
@@ -90,12 +93,26 @@ class Job:
         return cls(**arrays, **rest, plan=plan, head=head)
 
 
+def write_job(folder: Path, kind: str, rest: Mapping[str, Any]) -> None:
+    """Note which kind of label is replayed in `folder`, and what is no array."""
+    (folder / JOB_FILE).write_text(json.dumps({**rest, "kind": kind}), encoding="utf-8")
+
+
+def read_job(folder: Path) -> dict[str, Any]:
+    """Read what `write_job` wrote, `kind` among it."""
+    found: dict[str, Any] = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    return found
+
+
 def main() -> None:
     """Answer until standard input ends; what others print goes to standard error."""
+    from backend.simulate import kinds
+
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    job = Job.load(Path(sys.argv[1]))
-    known: tuple[int, Material] | None = None
+    folder = Path(sys.argv[1])
+    job = kinds.get(read_job(folder)["kind"]).load_job(folder)
+    known: tuple[int, Any] | None = None
     for line in sys.stdin:
         asked = json.loads(line)
         seed = int(asked["seed"])
@@ -103,22 +120,12 @@ def main() -> None:
             if known is None or known[0] != seed:
                 known = (seed, job.material(seed))
             for step in job.play(asked["strategy"], seed, known[1]):
-                print(json.dumps(plain(step)), file=out, flush=True)
+                print(json.dumps(step.plain()), file=out, flush=True)
         except Exception as error:  # noqa: BLE001 - the edge of this process: the other side says it
             answer: dict[str, Any] = {"error": " ".join(f"{type(error).__name__}: {error}".split())}
         else:
             answer = {"done": True}
         print(json.dumps(answer), file=out, flush=True)
-
-
-def plain(step: Step) -> dict[str, Any]:
-    """Give a step as plain JSON, without the rows."""
-    return {
-        "labels": step.labels,
-        "accuracy": step.accuracy,
-        "macro_f1": step.macro_f1,
-        "seconds": step.seconds,
-    }
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from backend.domain import NextlabelError, Progress, silent
-from backend.simulate.seed import Job, plain
+from backend.simulate.kinds import Job
 
 Key: TypeAlias = tuple[str, int]
 Played: TypeAlias = dict[Key, list[dict[str, Any]]]
@@ -50,7 +50,7 @@ def _here(job: Job, keys: Sequence[Key]) -> Iterator[tuple[Key, dict[str, Any]]]
     for name, seed in keys:
         try:
             for step in job.play(name, seed, job.material(seed)):
-                yield (name, seed), plain(step)
+                yield (name, seed), step.plain()
         except (ValueError, ArithmeticError) as error:
             raise _failed(name, seed, f"{type(error).__name__}: {error}") from error
 

@@ -8,35 +8,49 @@ from typing import Any
 from backend.simulate.outcome import Curves, Interval, Outcome, Saved
 
 NOT_REACHED = "not reached"
-HEAD = (
-    "strategy",
-    "accuracy",
-    "against random",
-    "macro-F1",
-    "labels for random's accuracy",
-    "saved",
-    "for its macro-F1",
-    "a round",
-)
-SHORT_HEAD = ("strategy", "accuracy", "macro-F1", "labels", "saved", "a round")
-"""`labels`: needed for random order's accuracy."""
+
+
+def head(outcome: Outcome) -> tuple[str, ...]:
+    """Name the columns of `rows`."""
+    first, second = outcome.measures.first.title, outcome.measures.second.title
+    return (
+        "strategy",
+        first,
+        "against random",
+        second,
+        f"labels for random's {first}",
+        "saved",
+        f"for its {second}",
+        *(f"{cost.title} saved" for cost in outcome.measures.costs),
+        "a round",
+    )
+
+
+def short_head(outcome: Outcome) -> tuple[str, ...]:
+    """Name the columns of `short_rows`; `labels`: needed for random order's first measure."""
+    measures = outcome.measures
+    costs = [f"{cost.title} saved" for cost in measures.costs]
+    return ("strategy", measures.first.title, measures.second.title, "labels", "saved", *costs, "a round")
 
 
 def headline(outcome: Outcome) -> str:
     """Say in a sentence what the best strategy saves; names stand in backticks."""
     base, best = outcome.random, outcome.best
     budget = int(base.labels[-1])
-    goal = percent(base.accuracy[:, -1].mean())
+    measure = outcome.measures.first
+    goal = measure.shown(base.first[:, -1].mean())
     if best is None:
-        return f"Random order reaches {goal} accuracy with {budget:,} labels."
+        return f"Random order reaches {goal} {measure.title} with {budget:,} labels."
     found = outcome.saved[best.name]
     if found.share is None:
-        reached = percent(best.accuracy[:, -1].mean())
+        reached = measure.shown(best.first[:, -1].mean())
         return (
             f"No strategy reaches random order's {goal} within {budget:,} labels; `{best.name}` comes "
             f"closest with {reached}."
         )
-    said = f"`{best.name}` needs {compared(found.share)} labels than random order for the same accuracy"
+    said = (
+        f"`{best.name}` needs {compared(found.share)} labels than random order for the same {measure.title}"
+    )
     if (between := range_of(found)) is None:
         return f"{said} (one seed: no interval)."
     unclear = found.low is None or found.low <= 0
@@ -48,9 +62,10 @@ def footing(outcome: Outcome, examples: int, classes: int, measured: int) -> str
     """Say what the headline stands on."""
     base, best = outcome.random, outcome.best
     seeds, budget = len(outcome.seeds), int(base.labels[-1])
+    of_classes = f" of {classes} classes" if classes else ""
     job = (
-        f"{seeds} replay{'s' * (seeds != 1)} of {budget:,} labels, from a pool of {examples:,} examples of "
-        f"{classes} classes; {measured:,} others measure."
+        f"{seeds} replay{'s' * (seeds != 1)} of {budget:,} labels, from a pool of {examples:,} "
+        f"{outcome.measures.unit}{of_classes}; {measured:,} others measure."
     )
     if best is None:
         return job
@@ -62,31 +77,33 @@ def footing(outcome: Outcome, examples: int, classes: int, measured: int) -> str
 
 
 def rows(outcome: Outcome) -> list[tuple[str, ...]]:
-    """Give a line per strategy under `HEAD`; what follows a line break is the interval."""
+    """Give a line per strategy under `head`; what follows a line break is the interval."""
     return [_row(outcome, each) for each in outcome.curves]
 
 
 def short_rows(outcome: Outcome) -> list[tuple[str, ...]]:
-    """Give a line per strategy under `SHORT_HEAD`, for eighty columns."""
+    """Give a line per strategy under `short_head`, for eighty columns."""
     found: list[tuple[str, ...]] = []
     for row in rows(outcome):
-        name, accuracy, _, macro, needed, saved, _, seconds = row
-        share, _, between = saved.partition("\n")
-        found.append((name, accuracy, macro, needed, f"{share} ({between})" if between else share, seconds))
+        name, first, _, second, needed, saved, _, *costs, seconds = row
+        found.append((name, first, second, needed, *map(_on_a_line, [saved, *costs]), seconds))
     return found
 
 
 def plain(outcome: Outcome) -> list[dict[str, Any]]:
     """Give plain JSON: a strategy's final values, labels saved, and its mean curves."""
+    first, second = outcome.measures.first.key, outcome.measures.second.key
     return [
         {
             "strategy": each.name,
             "labels": each.labels.tolist(),
-            "accuracy": each.accuracy.mean(axis=0).round(6).tolist(),
-            "macro_f1": each.macro_f1.mean(axis=0).round(6).tolist(),
-            "accuracy_against_random": asdict(outcome.lead(each)),
+            **{key: values.mean(axis=0).round(1).tolist() for key, values in each.costs.items()},
+            first: each.first.mean(axis=0).round(6).tolist(),
+            second: each.second.mean(axis=0).round(6).tolist(),
+            f"{first}_against_random": asdict(outcome.lead(each)),
             "saved": asdict(outcome.saved[each.name]),
-            "saved_macro_f1": asdict(outcome.saved_f1[each.name]),
+            f"saved_{second}": asdict(outcome.saved_second[each.name]),
+            **{f"saved_{key}": asdict(outcome.saved_cost(key)[each.name]) for key in each.costs},
             "seconds_per_round": round(each.seconds_per_round, 4),
         }
         for each in outcome.curves
@@ -116,20 +133,28 @@ def range_of(found: Saved) -> str | None:
 
 
 def _row(outcome: Outcome, each: Curves) -> tuple[str, ...]:
-    found, f1 = outcome.saved[each.name], outcome.saved_f1[each.name]
+    measures = outcome.measures
+    found, second = outcome.saved[each.name], outcome.saved_second[each.name]
     base = each is outcome.random
     lead = "" if base else _points(outcome.lead(each))
+    costs = ["" if base else _saving(outcome.saved_cost(cost.key)[each.name]) for cost in measures.costs]
     needed = NOT_REACHED if found.needed is None else f"{found.needed:,.0f}"
     return (
         each.name,
-        percent(each.accuracy[:, -1].mean()),
+        measures.first.shown(each.first[:, -1].mean()),
         lead,
-        percent(each.macro_f1[:, -1].mean()),
+        measures.second.shown(each.second[:, -1].mean()),
         needed,
         "" if base else _saving(found),
-        "" if base else _saving(f1),
+        "" if base else _saving(second),
+        *costs,
         f"{each.seconds_per_round:.2f} s",
     )
+
+
+def _on_a_line(saving: str) -> str:
+    share, _, between = saving.partition("\n")
+    return f"{share} ({between})" if between else share
 
 
 def _saving(found: Saved) -> str:
