@@ -8,9 +8,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from backend.domain import StoreError
+from backend.store.access import Access
 from backend.store.annotations import Annotations, Answer, Counts
 from backend.store.database import Database
 from backend.store.leases import Lease, Leases
+from backend.store.pages import Pages
 from backend.store.projects import Connection, Projects, digest
 from backend.store.queue import Queue, Version
 from backend.store.rounds import Round, Rounds
@@ -18,12 +20,14 @@ from backend.store.schema import project
 from backend.store.tasks import RowState, SyncCounts, Tasks, content_hash
 
 __all__ = [
+    "Access",
     "Annotations",
     "Answer",
     "Connection",
     "Counts",
     "Lease",
     "Leases",
+    "Pages",
     "Projects",
     "Queue",
     "Round",
@@ -49,6 +53,8 @@ class Store:
         self.queue = Queue(self.database)
         self.rounds = Rounds(self.database)
         self.leases = Leases(self.database)
+        self.access = Access(self.database)
+        self.pages = Pages(self.database)
 
     @classmethod
     def open(cls, url: str) -> Store:

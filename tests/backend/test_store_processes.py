@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 
 from backend.domain import Annotation, FrontTask, Origin, Project, StoreError, Task
 from backend.store import Store
+from backend.store.pages import PoolMap
 from backend.store.schema import metadata
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -261,12 +262,15 @@ def fill_every_table(store, project):
     front = [FrontTask(ids[0], 0, 0.0, Origin.CHOSEN, 0.5, "close call")]
     store.queue.begin(lease, "1.1", front, number=1, attempt=1, now=START)
     store.rounds.start(project, 1, 1, "first", now=START)
+    store.pages.set_map(project, PoolMap(1, 3, START, {"task_id": list(ids)}))
+    store.pages.set_facts(project, "1.1", {})
+    store.pages.wish(project, "retrain", by="somebody", now=START)
 
 
 def test_forgetting_a_project_erases_it_from_every_table_and_touches_no_other(store):
     for project in (1, 2):
         fill_every_table(store, project)
-    tables = [table for table in metadata.sorted_tables if table.name != "worker"]
+    tables = [t for t in metadata.sorted_tables if t.name == "project" or "project_id" in t.c]
 
     def count(project):
         with store.database.read() as db:

@@ -1,0 +1,320 @@
+"""What the pages ask, each question answered from an index or a few rows: they must not wait for a round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from backend.domain import Origin, RoundState, VersionState
+from backend.store.database import Database, UTCDateTime, chunks, insert
+from backend.store.page_tables import event, front_facts, pool_map, wish
+from backend.store.schema import annotation, front, pool_row, project, queue_version
+from backend.store.schema import round_ as round_table
+
+CURVE_POINTS = 150
+"""Rounds that a learning curve is drawn from: more than a screen tells apart."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """One task of the front that is served: what it says, why it is there, whether it was answered."""
+
+    task_id: int
+    rank: int
+    origin: Origin
+    utility: float
+    reason: str
+    result: tuple[Mapping[str, Any], ...]
+    data: Mapping[str, Any]
+    answered: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a round knew: its labels, and the accuracy on the audit slice with its interval."""
+
+    round: int
+    labelled: int
+    finished_at: datetime | None
+    accuracy: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """What one person has given: labels, skips, seconds, and when last."""
+
+    id: int | None
+    labels: int
+    skips: int
+    deleted: int
+    seconds: float
+    timed: int
+    last_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """What somebody did."""
+
+    at: datetime
+    name: str
+    action: str
+
+
+@dataclass(frozen=True)
+class PoolMap:
+    """A sample of the pool in two dimensions: columns of equal length, one entry per task."""
+
+    round: int
+    labelled: int
+    made_at: datetime
+    points: Mapping[str, Sequence[Any]]
+
+
+class Pages:
+    """What is shown, and what is asked for on a page. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def counts(self, project_id: int) -> dict[str, int]:
+        """Count tasks, annotations and skips."""
+        mine, kept = annotation.c.project_id == project_id, ~annotation.c.deleted
+        given = sa.select(
+            sa.func.count().filter(~annotation.c.was_cancelled).label("annotations"),
+            sa.func.count().filter(annotation.c.was_cancelled).label("skips"),
+        ).where(mine, kept)
+        tasks = sa.select(sa.func.count()).where(pool_row.c.project_id == project_id, pool_row.c.live)
+        with self._database.read() as db:
+            found = db.execute(given).mappings().one()
+            return {"tasks": int(db.scalar(tasks) or 0), **found}
+
+    # --- the queue -----------------------------------------------------------------------------------
+
+    def queue(self, project_id: int, *, task_id: int | None = None) -> list[Queued]:
+        """List the front that is served, in its order; or the one task of it that is asked for."""
+        answers = sa.exists().where(
+            annotation.c.project_id == front.c.project_id,
+            annotation.c.task_id == front.c.task_id,
+            ~annotation.c.deleted,
+        )
+        query = (
+            sa.select(
+                front.c.task_id,
+                front.c.rank,
+                front.c.origin,
+                front.c.utility,
+                front.c.reason,
+                front.c.result,
+                pool_row.c.data,
+                answers.label("answered"),
+            )
+            .join(queue_version, _same(front, queue_version, "project_id", "version"))
+            .join(pool_row, sa.and_(_same(front, pool_row, "project_id", "task_id"), pool_row.c.live))
+            .where(front.c.project_id == project_id, queue_version.c.state == VersionState.CURRENT)
+            .order_by(front.c.rank)
+        )
+        if task_id is not None:
+            query = query.where(front.c.task_id == task_id)
+        with self._database.read() as db:
+            return [_queued(row) for row in db.execute(query).mappings()]
+
+    def data(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+        """Look up what tasks say."""
+        found: dict[int, Mapping[str, Any]] = {}
+        with self._database.read() as db:
+            for chunk in chunks(list(task_ids)):
+                query = sa.select(pool_row.c.task_id, pool_row.c.data).where(
+                    pool_row.c.project_id == project_id, pool_row.c.task_id.in_(chunk), pool_row.c.live
+                )
+                found.update((row.task_id, row.data) for row in db.execute(query))
+        return found
+
+    def facts(self, project_id: int, version: str) -> dict[str, Any]:
+        """Give what else is known of the tasks of this front, by task id as text."""
+        query = sa.select(front_facts.c.facts).where(
+            front_facts.c.project_id == project_id, front_facts.c.version == version
+        )
+        with self._database.read() as db:
+            return dict(db.scalar(query) or {})
+
+    def set_facts(self, project_id: int, version: str, facts: Mapping[str, Any]) -> None:
+        """Replace what is known of the tasks of the front."""
+        values = {"version": version, "facts": dict(facts)}
+        with self._database.write() as db:
+            db.execute(
+                insert(db, front_facts)
+                .values(project_id=project_id, **values)
+                .on_conflict_do_update(index_elements=["project_id"], set_=values)
+            )
+
+    # --- what was learned ------------------------------------------------------------------------------
+
+    def curve(self, project_id: int, *, points: int = CURVE_POINTS) -> list[Measured]:
+        """List what was measured, oldest first, thinned to about `points` rounds, the last one among them.
+
+        Of the figures only what the curve needs is taken out of the JSON, by the database.
+        """
+        mine = round_table.c.project_id == project_id
+        with self._database.read() as db:
+            numbers = db.scalars(sa.select(round_table.c.number).where(mine)).all()
+            wanted = _thinned(sorted(numbers), points)
+            figures, found = round_table.c.figures, []
+            for chunk in chunks(wanted):
+                query = (
+                    sa.select(
+                        round_table.c.number,
+                        figures["labelled"].as_integer().label("labelled"),
+                        round_table.c.finished_at,
+                        figures["audit_accuracy"].as_json().label("accuracy"),
+                    )
+                    .where(mine, round_table.c.number.in_(chunk), round_table.c.state == RoundState.DONE)
+                    .order_by(round_table.c.number)
+                )
+                found += [Measured(*row) for row in db.execute(query) if row.labelled is not None]
+        return found
+
+    def annotators(self, project_id: int) -> list[Annotator]:
+        """Sum up what each person has given, the busiest first; what was deleted was given too."""
+        live, skip, seconds = ~annotation.c.deleted, annotation.c.was_cancelled, annotation.c.lead_time
+        last = sa.func.max(sa.func.coalesce(annotation.c.updated_at, annotation.c.seen_at))
+        labels = sa.func.count().filter(live, ~skip)
+        query = (
+            sa.select(
+                annotation.c.completed_by,
+                labels.label("labels"),
+                sa.func.count().filter(live, skip),
+                sa.func.count().filter(~live),
+                sa.func.coalesce(sa.func.sum(seconds), 0.0),
+                sa.func.count(seconds),
+                sa.type_coerce(last, UTCDateTime),
+            )
+            # a tombstone that a webhook left names neither a task nor a person
+            .where(annotation.c.project_id == project_id, annotation.c.task_id.is_not(None))
+            .group_by(annotation.c.completed_by)
+            .order_by(labels.desc(), annotation.c.completed_by)
+        )
+        with self._database.read() as db:
+            return [Annotator(*row) for row in db.execute(query)]
+
+    def labels_by_day(self, project_id: int) -> list[tuple[str, int, float]]:
+        """List (day in UTC, labels, seconds) of all that was given, oldest first."""
+        when = sa.func.coalesce(annotation.c.created_at, annotation.c.seen_at)
+        day = sa.cast(sa.func.date(when), sa.Text).label("day")
+        query = (
+            sa.select(day, sa.func.count(), sa.func.coalesce(sa.func.sum(annotation.c.lead_time), 0.0))
+            .where(
+                annotation.c.project_id == project_id,
+                annotation.c.task_id.is_not(None),
+                ~annotation.c.was_cancelled,
+            )
+            .group_by(day)
+            .order_by(day)
+        )
+        with self._database.read() as db:
+            return [(str(row[0]), int(row[1]), float(row[2])) for row in db.execute(query)]
+
+    def map(self, project_id: int) -> PoolMap | None:
+        """Give the map of the pool, if one was drawn."""
+        query = sa.select(pool_map.c.round, pool_map.c.labelled, pool_map.c.made_at, pool_map.c.points).where(
+            pool_map.c.project_id == project_id
+        )
+        with self._database.read() as db:
+            row = db.execute(query).one_or_none()
+            return None if row is None else PoolMap(*row)
+
+    def map_stands(self, project_id: int) -> tuple[int, datetime] | None:
+        """Say from how many labels the map was drawn, and when; reads no point."""
+        query = sa.select(pool_map.c.labelled, pool_map.c.made_at).where(pool_map.c.project_id == project_id)
+        with self._database.read() as db:
+            row = db.execute(query).one_or_none()
+            return None if row is None else (int(row.labelled), row.made_at)
+
+    def set_map(self, project_id: int, drawn: PoolMap) -> None:
+        """Replace the map."""
+        values = {
+            "round": drawn.round,
+            "labelled": drawn.labelled,
+            "made_at": drawn.made_at,
+            "points": {name: list(column) for name, column in drawn.points.items()},
+        }
+        with self._database.write() as db:
+            db.execute(
+                insert(db, pool_map)
+                .values(project_id=project_id, **values)
+                .on_conflict_do_update(index_elements=["project_id"], set_=values)
+            )
+
+    # --- what was done, and what is to be done -----------------------------------------------------------
+
+    def note(self, project_id: int, action: str, *, by: str, now: datetime) -> None:
+        """Write down who did what."""
+        with self._database.write() as db:
+            _note(db, project_id, action, by, now)
+
+    def events(self, project_id: int, *, limit: int = 100) -> list[Event]:
+        """List what was done, the newest first."""
+        query = (
+            sa.select(event.c.at, event.c.name, event.c.action)
+            .where(event.c.project_id == project_id)
+            .order_by(event.c.id.desc())
+            .limit(limit)
+        )
+        with self._database.read() as db:
+            return [Event(*row) for row in db.execute(query)]
+
+    def ask_round(self, project_id: int, why: str, *, by: str, now: datetime) -> None:
+        """Ask for a round and write down who did."""
+        with self._database.write() as db:
+            _note(db, project_id, "round", by, now)
+            db.execute(sa.update(project).where(project.c.id == project_id).values(wanted=why))
+
+    def wish(self, project_id: int, action: str, *, by: str, now: datetime) -> None:
+        """Ask the worker for something, once, and write down who did."""
+        asked = {"name": by, "at": now}
+        with self._database.write() as db:
+            _note(db, project_id, action, by, now)
+            db.execute(
+                insert(db, wish)
+                .values(project_id=project_id, action=action, **asked)
+                .on_conflict_do_update(index_elements=["project_id", "action"], set_=asked)
+            )
+
+    def wishes(self, project_id: int) -> dict[str, datetime]:
+        """Say what was asked for and not yet done, and when."""
+        query = sa.select(wish.c.action, wish.c.at).where(wish.c.project_id == project_id)
+        with self._database.read() as db:
+            return {row.action: row.at for row in db.execute(query)}
+
+    def grant(self, project_id: int, action: str, asked_at: datetime) -> None:
+        """Clear a wish that was done; one that came meanwhile stays."""
+        with self._database.write() as db:
+            db.execute(
+                sa.delete(wish).where(
+                    wish.c.project_id == project_id, wish.c.action == action, wish.c.at <= asked_at
+                )
+            )
+
+
+def _note(db: sa.Connection, project_id: int, action: str, by: str, now: datetime) -> None:
+    db.execute(sa.insert(event).values(project_id=project_id, at=now, name=by, action=action))
+
+
+def _same(left: sa.Table, right: sa.Table, *names: str) -> sa.ColumnElement[bool]:
+    return sa.and_(*(left.c[name] == right.c[name] for name in names))
+
+
+def _queued(row: sa.RowMapping) -> Queued:
+    return Queued(**{**row, "origin": Origin(row["origin"]), "result": tuple(row["result"])})
+
+
+def _thinned(numbers: Sequence[int], points: int) -> list[int]:
+    """Take about `points` of ascending `numbers`, evenly, the first and the last among them."""
+    if len(numbers) <= points:
+        return list(numbers)
+    step = (len(numbers) - 1) / (points - 1)
+    return sorted({numbers[round(place * step)] for place in range(points)})
