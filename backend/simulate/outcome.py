@@ -109,7 +109,7 @@ class Outcome:
         """
         base = self.random
         begin, end = float(base.costs[key][:, 0].min()), float(base.costs[key][:, -1].min())
-        grid = np.linspace(begin, end, GRID)
+        grid: Doubles = np.linspace(begin, end, GRID, dtype=np.float64)
 
         def at(each: Curves) -> Doubles:
             return np.array(

@@ -10,6 +10,7 @@ from scipy import stats
 
 from backend.domain import NextlabelError
 from backend.simulate import wording
+from backend.simulate.measures import CLASSES, Cost, Measures
 from backend.simulate.outcome import Curves, Outcome, gather, labels_to_reach, saved, t_band, t_interval
 
 VALUES = st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=8)
@@ -139,3 +140,21 @@ def test_a_step_without_labels_is_no_point_of_a_curve():
     played["random", 1][-1]["labels"] = 4
     with pytest.raises(NextlabelError, match="ranked fewer rows than asked for"):
         gather(played, ["random"])
+
+
+def test_what_else_labels_cost_is_saved_by_the_same_reading():
+    """Ours pays 2 tokens a label and random order 4, and both learn by the label: half the tokens are saved."""
+    labels = np.array([10, 20, 30, 40])
+    values = np.array([[0.2, 0.4, 0.6, 0.8]] * 2)
+    tokens = Measures(CLASSES.first, CLASSES.second, costs=(Cost("tokens", "tokens"),))
+
+    def paying(name: str, each: int) -> Curves:
+        return Curves(name, labels, values, values, values, {"tokens": np.array([labels * each] * 2, float)})
+
+    outcome = Outcome((paying("random", 4), paying("ours", 2)), (0, 1), tokens)
+    found = outcome.saved_cost("tokens")["ours"]
+    assert (found.needed, found.of_random, found.share) == pytest.approx((80, 160, 0.5), rel=0.01)
+    assert outcome.saved["ours"].share == 0
+    assert outcome.saved_cost("tokens")["random"].share == 0
+    assert wording.head(outcome)[-2] == "tokens saved"
+    assert wording.rows(outcome)[1][-2].startswith("50 %")
