@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from backend.config import Config
 from backend.domain import LeaseLost, NextlabelError, Progress, utc_now
-from backend.encoders import Encoder
-from backend.encoders import make as make_encoder
+from backend.encoders import Encoder, Takes, make_for
 from backend.heartbeat import Heartbeat
 from backend.labelstudio import LabelStudio
 from backend.rounds import ProjectLoop
@@ -162,10 +161,10 @@ class Worker:
     def _loop(self, project_id: int) -> ProjectLoop:
         config = self._config.for_project(project_id)
 
-        def load_encoder() -> Encoder:
-            key = repr(config.encoder)
+        def load_encoder(takes: Takes) -> Encoder:
+            key = f"{takes} {config.encoder!r}"
             if key not in self._encoders:
-                self._encoders[key] = make_encoder(config.encoder.name, config.encoder.options)
+                self._encoders[key] = make_for(takes, config.encoder.name, config.encoder.options)
             return self._encoders[key]
 
         def pause() -> None:

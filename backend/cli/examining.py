@@ -14,20 +14,19 @@ from backend.domain import (
     NextlabelError,
     Progress,
 )
-from backend.encoders import make as make_encoder
+from backend.encoders import make_for
 from backend.labels import LabelKind
 from backend.labels import read as read_label_config
+from backend.pool.opening import encoded_as
 from backend.store import Connection
 
 SAMPLE = 200
 """How many tasks tell whether the encoder suits the data."""
 
-_REMEDIES = {
-    "text": "Set encoder.name to ngram, which suits any language, or encoder.options.model to a sentence "
-    "transformer for this language.",
-    "image": "Repair or remove these images, or set encoder.options.broken to zeros; where the inputs are "
-    "texts, set encoder.name to sentence.",
-}
+_REMEDY = (
+    "Set encoder.name to ngram, which suits any language, or encoder.options.model to a sentence transformer "
+    "for this language."
+)
 
 
 def examine(
@@ -92,12 +91,16 @@ def _label_kind(known: Connection, control: str | None) -> LabelKind | LabelConf
 def _encoder(setup: Setup, known: Connection, kind: LabelKind) -> Finding:
     """Whether the encoder suits the data."""
     section = setup.config.for_project(known.id).encoder
-    inputs = [kind.input(data) for data in setup.store.tasks.sample(known.id, SAMPLE)]
+    takes = encoded_as(kind)
     try:
-        encoder = make_encoder(section.name, section.options)
-        complaint = encoder.misfit(inputs)
+        encoder = make_for(takes, section.name, section.options)
+        if takes == "image":  # they are looked at when they are fetched; `status` names those that are broken
+            return Finding("encoder", Level.OK, "it takes images, and so does the control")
+        inputs = [kind.input(data) for data in setup.store.tasks.sample(known.id, SAMPLE)]
+        texts = [text for each in inputs for text in ([each] if isinstance(each, str) else each)]
+        complaint = encoder.misfit(texts)
     except NextlabelError as error:
         return Finding("encoder", Level.ERROR, str(error), "Correct `encoder` in the configuration.")
     if complaint:
-        return Finding("encoder", Level.WARNING, complaint, _REMEDIES[encoder.takes])
-    return Finding("encoder", Level.OK, f"{section.name} suits {len(inputs)} tasks looked at")
+        return Finding("encoder", Level.WARNING, complaint, _REMEDY)
+    return Finding("encoder", Level.OK, f"it suits {len(inputs)} tasks looked at")

@@ -40,6 +40,9 @@ class Encoder(Protocol):
 
 ENCODERS: Registry[Encoder] = Registry("encoder", __name__)
 
+DEFAULTS: Mapping[Takes, str] = {"text": "sentence", "image": "image"}
+"""What embeds inputs that the configured encoder does not take."""
+
 
 def names() -> tuple[str, ...]:
     """Every encoder that can be named in the configuration."""
@@ -52,3 +55,9 @@ def make(name: str, options: Mapping[str, Any]) -> Encoder:
     Nothing is loaded yet: weights are read when the first embedding (or the fingerprint) is asked for.
     """
     return ENCODERS.make(name, options)
+
+
+def make_for(takes: Takes, name: str, options: Mapping[str, Any]) -> Encoder:
+    """Build the encoder `name` where it takes inputs of this kind, and the default one where it does not."""
+    configured = make(name, options)
+    return configured if configured.takes == takes else make(DEFAULTS[takes], {})

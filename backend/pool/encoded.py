@@ -101,14 +101,10 @@ class EncodedRows:
         fetched = self._fetch(pairs)
         there = [place for place, each in enumerate(fetched) if isinstance(each, Path)]
         rows: Floats = np.zeros((len(pairs), self._encoder.dimension), np.float32)
-        try:
-            if there:
-                encoder: PictureEncoder = self._encoder  # type: ignore[assignment] # it takes images
-                rows[there], broken = encoder.encode_or_say([str(fetched[place]) for place in there])
-                self.unreadable.update({start + there[place]: why for place, why in broken.items()})
-        finally:
-            for place in there:
-                Path(str(fetched[place])).unlink(missing_ok=True)
+        if there:
+            encoder: PictureEncoder = self._encoder  # type: ignore[assignment] # it takes images
+            rows[there], broken = encoder.encode_or_say([str(fetched[place]) for place in there])
+            self.unreadable.update({start + there[place]: why for place, why in broken.items()})
         self.unreadable.update(
             {start + place: str(each) for place, each in enumerate(fetched) if not isinstance(each, Path)}
         )

@@ -15,10 +15,12 @@ import numpy as np
 
 from backend.config import ProjectConfig
 from backend.domain import Clock, Progress, RoundState, StepTiming, silent
-from backend.encoders import Encoder
-from backend.labels import read as read_label_config
+from backend.encoders import Encoder, Takes
+from backend.labels.reading import read_all
 from backend.labelstudio import LabelStudio
 from backend.pool import TaskPool
+from backend.pool.encoded import FetchImages, no_images
+from backend.pool.opening import open_pool
 from backend.rounds.measure import Accuracy, audit_accuracy
 from backend.rounds.publish import erase_one_retired, publish
 from backend.rounds.recall import RecallAudit
@@ -59,7 +61,8 @@ class ProjectLoop:
         project_id: int,
         *,
         folder: Path,
-        load_encoder: Callable[[], Encoder],
+        load_encoder: Callable[[Takes], Encoder],
+        fetch: FetchImages = no_images,
         now: Clock,
         progress: Progress = silent,
         pause: Callable[[], None] = lambda: None,
@@ -70,6 +73,7 @@ class ProjectLoop:
         self._project_id = project_id
         self._folder = folder
         self._load_encoder = load_encoder
+        self._fetch = fetch
         self._now = now
         self._progress = progress
         self._pause = pause
@@ -248,14 +252,14 @@ class ProjectLoop:
     def _open_pool(self, known: Connection) -> TaskPool:
         if self._pool is None:
             self._progress("load encoder", 0, None)
-            kind = read_label_config(known.label_config, primary=self._config.labels.control)
-            self._pool = TaskPool(
+            self._pool = open_pool(
                 self._store,
                 self._project_id,
                 self._folder,
-                kind,
-                self._load_encoder(),
+                read_all(known.label_config, primary=self._config.labels.control).kinds,
+                self._load_encoder,
                 seed=self._config.queue.seed,
+                fetch=self._fetch,
                 progress=self._progress,
                 pause=self._pause,
             )

@@ -64,7 +64,7 @@ class Bench:
             self.config,
             1,
             folder=self.folder,
-            load_encoder=lambda: self.encoder,
+            load_encoder=lambda takes: self.encoder,
             now=self.clock,
         )
 
