@@ -71,6 +71,12 @@ class EncoderError(NextlabelError):
     exit_code = 7
 
 
+class Outdated(NextlabelError):
+    """Somebody else saved meanwhile: look again, then decide."""
+
+    exit_code = 8
+
+
 # --- Label Studio's side --------------------------------------------------------------------------
 
 
@@ -88,6 +94,8 @@ class Project:
     task_number: int
     total_annotations: int
     skip_queue: str = "REQUEUE_FOR_OTHERS"
+    expert_instruction: str = ""
+    show_instruction: bool = False
 
 
 @dataclass(frozen=True)

@@ -72,4 +72,6 @@ def _project(answer: Any) -> Project:
             task_number=int(answer.get("task_number") or 0),
             total_annotations=int(answer.get("total_annotations_number") or 0),
             skip_queue=str(answer.get("skip_queue") or "REQUEUE_FOR_OTHERS"),
+            expert_instruction=str(answer.get("expert_instruction") or ""),
+            show_instruction=bool(answer.get("show_instruction")),
         )

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from backend.domain import StoreError
 from backend.store.access import Access
 from backend.store.annotations import Annotations, Answer, Counts
+from backend.store.budgets import Closure, Closures, Setting, Settings
 from backend.store.database import Database
 from backend.store.leases import Lease, Leases
 from backend.store.pages import Pages
@@ -18,13 +19,17 @@ from backend.store.queue import Queue, Version
 from backend.store.rounds import Round, Rounds
 from backend.store.schema import project
 from backend.store.tasks import RowState, SyncCounts, Tasks, content_hash
+from backend.store.work import Day, Totals, Work, Worked
 
 __all__ = [
     "Access",
     "Annotations",
     "Answer",
+    "Closure",
+    "Closures",
     "Connection",
     "Counts",
+    "Day",
     "Lease",
     "Leases",
     "Pages",
@@ -33,10 +38,15 @@ __all__ = [
     "Round",
     "Rounds",
     "RowState",
+    "Setting",
+    "Settings",
     "Store",
     "SyncCounts",
     "Tasks",
+    "Totals",
     "Version",
+    "Work",
+    "Worked",
     "content_hash",
     "digest",
 ]
@@ -53,6 +63,9 @@ class Store:
         self.queue = Queue(self.database)
         self.rounds = Rounds(self.database)
         self.leases = Leases(self.database)
+        self.settings = Settings(self.database)
+        self.closures = Closures(self.database)
+        self.work = Work(self.database)
         self.access = Access(self.database)
         self.pages = Pages(self.database)
 

@@ -20,6 +20,7 @@ from backend.domain import Annotation
 from backend.store.database import Database, UTCDateTime, chunks, insert
 from backend.store.projects import raise_change
 from backend.store.schema import annotation, pool_row, project
+from backend.store.work import note_versions
 
 UNSEEN_FOR = timedelta(seconds=15)
 """How long a listing may lack an annotation that a webhook announced."""
@@ -64,6 +65,7 @@ class Annotations:
                 upsert(db, project_id, news, now=now, change=change)
             else:
                 _note_webhook(db, project_id, now)
+            note_versions(db, project_id, mine)
             return len(news)
 
     def heard_deleted(self, project_id: int, ids: Sequence[int], *, now: datetime) -> int:

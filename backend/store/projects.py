@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from backend.domain import NotFound, Project
+from backend.store.budgets import kept_overlap
 from backend.store.database import Database, insert
 from backend.store.schema import front, project
 
@@ -101,6 +102,9 @@ class Projects:
         """Take over title, label config and overlap; True when one of the latter two differs from before."""
         with self._database.write() as db:
             known = _load(db, found.id)
+            if found.maximum_annotations < 1:  # its queue is closed, and what it will be open with holds
+                overlap = kept_overlap(db, found.id) or max(1, known.maximum_annotations)
+                found = replace(found, maximum_annotations=overlap)
             differs = (known.label_config, known.maximum_annotations) != (
                 found.label_config,
                 found.maximum_annotations,

@@ -16,6 +16,7 @@ from backend.store.annotations import bury, mark_tasks, take_listing, upsert
 from backend.store.database import Database, chunks, insert
 from backend.store.projects import raise_change
 from backend.store.schema import annotation, encoding, pool_row, project
+from backend.store.work import note_versions
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,14 @@ class Tasks:
     ) -> SyncCounts:
         """Take in a page of tasks with all their annotations, as listed at `asked_at`. Safe to repeat."""
         with self._database.write() as db:
+            seen = [item for task in tasks for item in task.annotations]
             removed = _removed_since(db, project_id, [task.id for task in tasks], asked_at)
             tasks = [task for task in tasks if task.id not in removed]
             fresh, revived = _compare_rows(db, project_id, tasks)
             listed = {task.id: task.annotations for task in tasks}
             news, gone = take_listing(db, project_id, listed, asked_at=asked_at)
             if not (fresh or revived or news or gone):
+                note_versions(db, project_id, seen)
                 return SyncCounts()
             change = raise_change(db, project_id)
             _append_rows(db, project_id, fresh, change)
@@ -78,6 +81,7 @@ class Tasks:
             if news:
                 upsert(db, project_id, news, now=now, change=change)
             bury(db, project_id, gone, now=now, change=change)
+            note_versions(db, project_id, seen)
             return SyncCounts(len(fresh) + len(revived), 0, len(news), len(gone))
 
     def remove(self, project_id: int, task_ids: Sequence[int], *, now: datetime) -> int:

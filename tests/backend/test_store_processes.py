@@ -265,6 +265,8 @@ def fill_every_table(store, project):
     store.pages.set_map(project, PoolMap(1, 3, START, {"task_id": list(ids)}))
     store.pages.set_facts(project, "1.1", {})
     store.pages.wish(project, "retrain", by="somebody", now=START)
+    store.settings.save(project, "budget", {"labels": 5}, revision=0, author="somebody", now=START)
+    store.closures.want(project, [{"kind": "labels"}], closed=True, now=START)
 
 
 def test_forgetting_a_project_erases_it_from_every_table_and_touches_no_other(store):
