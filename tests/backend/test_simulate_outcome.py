@@ -143,7 +143,7 @@ def test_a_step_without_labels_is_no_point_of_a_curve():
 
 
 def test_what_else_labels_cost_is_saved_by_the_same_reading():
-    """Ours pays 2 tokens a label and random order 4, and both learn by the label: half the tokens are saved."""
+    """Ours pays 2 tokens a label and random order 4, both learn by the label: half the tokens are saved."""
     labels = np.array([10, 20, 30, 40])
     values = np.array([[0.2, 0.4, 0.6, 0.8]] * 2)
     tokens = Measures(CLASSES.first, CLASSES.second, costs=(Cost("tokens", "tokens"),))
