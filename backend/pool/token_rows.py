@@ -10,8 +10,8 @@ import numpy as np
 from backend.encoders.tokens import Tokens, joined
 from strategies.types import Positions
 
-MOST_TOKENS = 400_000
-"""Kept in memory: 300 MB at 384 numbers of two bytes."""
+MOST_TOKENS = 800_000
+"""Kept in memory: 600 MB at 384 numbers of two bytes."""
 ENCODED_AT_ONCE = 256
 
 

@@ -1,0 +1,178 @@
+"""A pool whatever the controls ask for: several at once, pairs, unreadable images, tokens on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.domain import NextlabelError
+from backend.encoders.tokens import Tokens
+from backend.labels.reading import read_all
+from backend.pool import TaskPool
+from backend.pool.encoded import difference
+from backend.pool.opening import open_pool
+from backend.pool.token_rows import TokenRows
+from backend.store import Store
+
+SEVERAL = """<View><Text name="text" value="$text"/>
+<Choices name="label" toName="text"><Choice value="cat"/><Choice value="dog"/></Choices>
+<Choices name="moods" toName="text" choice="multiple"><Choice value="calm"/><Choice value="loud"/></Choices>
+<Rating name="stars" toName="text" maxRating="5"/></View>"""
+PAIRS = """<View><Text name="a" value="$text"/><Text name="b" value="$other"/>
+<Pairwise name="better" toName="a,b"/></View>"""
+IMAGES = """<View><Image name="image" value="$text"/>
+<Choices name="label" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices></View>"""
+
+
+def opened(
+    store: Store, labelstudio: Any, encoder: Any, folder: Path, config: str, **options: Any
+) -> TaskPool:
+    """Connect the fake project under another label config, and read its tasks."""
+    labelstudio.info = replace(labelstudio.info, label_config=config)
+    store.projects.connect(labelstudio.info, {}, now=labelstudio.now)
+    tasks = list(labelstudio.tasks_.values())
+    store.tasks.record(1, tasks, asked_at=labelstudio.now, now=labelstudio.now)
+    pool = open_pool(store, 1, folder, read_all(config).kinds, lambda takes: encoder, seed=0, **options)
+    pool.refresh()
+    return pool
+
+
+def answer(labelstudio: Any, task_id: int, *items: tuple[str, str, dict[str, Any]]) -> None:
+    """Annotate a task as Label Studio writes it: (control, type, value)."""
+    labelstudio.label(task_id)
+    task = labelstudio.tasks_[task_id]
+    result = tuple(
+        {"from_name": control, "to_name": "text", "type": kind, "value": value}
+        for control, kind, value in items
+    )
+    labelstudio.tasks_[task_id] = replace(task, annotations=(replace(task.annotations[-1], result=result),))
+
+
+def test_each_control_keeps_its_own_answers(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
+) -> None:
+    """The first drives the queue; a task that has no answer to it is answered, and not labelled."""
+    answer(
+        labelstudio,
+        1,
+        ("label", "choices", {"choices": ["dog"]}),
+        ("moods", "choices", {"choices": ["loud", "calm"]}),
+        ("stars", "rating", {"rating": 4}),
+    )
+    answer(labelstudio, 2, ("stars", "rating", {"rating": 1}))
+    pool = opened(store, labelstudio, encoder, tmp_path, SEVERAL)
+    moods, stars = pool.others
+    assert pool.kind.control == "label"
+    assert np.flatnonzero(pool.labelled).tolist() == [0]
+    assert pool.targets[:2].tolist() == [1, -1]
+    assert not pool.unanswered()[:2].any()
+    assert moods.targets[:2].tolist() == [[True, True], [False, False]]
+    assert stars.targets[:2].tolist() == [4.0, 1.0]
+    assert stars.has_target[:3].tolist() == [True, True, False]
+    assert pool.primary.counts(pool.live) == {"cat": 0, "dog": 1}
+    assert moods.counts(pool.live) == {"calm": 1, "loud": 1}
+
+
+def test_controls_on_the_same_text_share_embeddings(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
+) -> None:
+    """Three controls, one encoding."""
+    pool = opened(store, labelstudio, encoder, tmp_path, SEVERAL)
+    assert pool.encode() == len(labelstudio.tasks_)
+    assert encoder.encoded == len(labelstudio.tasks_)
+    for control in (pool.primary, *pool.others):
+        assert np.array_equal(pool.features(np.arange(3), control), pool.embeddings[np.arange(3)])
+
+
+def test_a_pair_is_embedded_as_its_difference(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
+) -> None:
+    """Swapping the two texts turns the embedding round; two equal texts have none."""
+    texts = [("cat a", "dog b"), ("dog b", "cat a"), ("cat a", "cat a")]
+    for id_, (first, second) in enumerate(texts, start=1):
+        labelstudio.tasks_[id_] = replace(labelstudio.tasks_[id_], data={"text": first, "other": second})
+    pool = opened(store, labelstudio, encoder, tmp_path, PAIRS)
+    pool.encode()
+    rows = pool.embeddings[np.arange(3)]
+    assert np.allclose(rows[0], -rows[1])
+    assert np.allclose(np.linalg.norm(rows[0]), 1, atol=1e-3)
+    assert not rows[2].any()
+    assert not difference(np.ones((1, 2), np.float32), np.ones((1, 2), np.float32)).any()
+
+
+class Pictures:
+    """Embeds files by their length; an empty file is broken."""
+
+    takes = "image"
+    fingerprint = "pictures"
+    dimension = 2
+
+    def encode_or_say(self, inputs: Sequence[str]) -> tuple[np.ndarray, dict[int, str]]:
+        sizes = [Path(each).stat().st_size for each in inputs]
+        rows = np.array([[1.0, 0.0] if size else [0.0, 0.0] for size in sizes], np.float32)
+        return rows, {place: "no picture" for place, size in enumerate(sizes) if size == 0}
+
+
+def test_an_image_that_cannot_be_read_stops_nobody(store: Store, labelstudio: Any, tmp_path: Path) -> None:
+    """It gets an embedding of zeros, and its task and reason are kept to be told."""
+    (tmp_path / "good").write_bytes(b"x")
+    (tmp_path / "empty").write_bytes(b"")
+
+    def fetch(pairs: Sequence[tuple[int, str]]) -> list[Path | NextlabelError]:
+        found = {1: tmp_path / "good", 2: tmp_path / "empty"}
+        return [found.get(task, NextlabelError(f"{address}: not found")) for task, address in pairs]
+
+    pool = opened(store, labelstudio, Pictures(), tmp_path, IMAGES, fetch=fetch)
+    pool.encode()
+    assert pool.embeddings[np.arange(3)].tolist() == [[1, 0], [0, 0], [0, 0]]
+    assert pool.unreadable[2] == "no picture"
+    assert "not found" in pool.unreadable[3]
+    assert 1 not in pool.unreadable
+
+
+def tokens_of(texts: Sequence[str]) -> Tokens:
+    """A token per character, worth its code."""
+    lengths = [len(text) for text in texts]
+    values = np.array([[ord(character)] for text in texts for character in text], np.float16).reshape(-1, 1)
+    offsets = np.array([(i, i + 1) for text in texts for i in range(len(text))], np.int64).reshape(-1, 2)
+    return Tokens(values, np.cumsum([0, *lengths]), offsets)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6), st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_kept_tokens_are_those_that_would_be_made_anew(questions: list[list[int]], most: int) -> None:
+    """Whatever is asked in whatever order, and however little fits; nothing is made twice in a row."""
+    texts = ["".join(chr(97 + (row + i) % 26) for i in range(row % 4)) for row in range(10)]
+    made: list[int] = []
+
+    def read(rows: np.ndarray) -> list[str]:
+        made.extend(rows.tolist())
+        return [texts[row] for row in rows]
+
+    rows = TokenRows(read, tokens_of, most=most)
+    for question in questions:
+        asked = np.array(question, np.int64)
+        found, anew = rows(asked), tokens_of([texts[row] for row in question])
+        assert found.starts.tolist() == anew.starts.tolist()
+        assert found.values.tolist() == anew.values.tolist()
+        assert found.offsets.tolist() == anew.offsets.tolist()
+    if questions and questions[-1]:
+        before = len(made)
+        rows(np.array(list(dict.fromkeys(questions[-1]))[-1:], np.int64))
+        assert len(made) == before, "the last row asked for is still there"
+
+
+def test_images_without_a_way_to_get_them_are_an_error(
+    store: Store, labelstudio: Any, tmp_path: Path
+) -> None:
+    """Said in words, instead of rows of zeros."""
+    pool = opened(store, labelstudio, Pictures(), tmp_path, IMAGES)
+    with pytest.raises(NextlabelError, match="no way to get them"):
+        pool.encode()
