@@ -10,6 +10,7 @@ import numpy as np
 from backend.config import ProjectConfig
 from backend.domain import ConfigError, Json
 from backend.encoders import Encoder
+from backend.labels import Form
 from backend.labels import read as read_label_config
 from backend.pool import TaskPool
 from backend.simulate.data import Data, checked
@@ -17,7 +18,6 @@ from backend.simulate.examples import Example, distinct
 from backend.store import Store
 from strategies.types import Floats, Positions
 
-PAGE = 1024
 CHOSEN = (
     "the labelled tasks of the project, which were partly chosen by an order: the pool that is replayed is "
     "not quite the project's"
@@ -40,6 +40,11 @@ def load_project(
     """
     known = store.projects.get(project_id)
     kind = read_label_config(known.label_config, primary=config.labels.control)
+    if kind.form is not Form.CLASSES or kind.takes != "text":
+        raise ConfigError(
+            f"project {project_id}: its control {kind.control!r} asks for {kind.form} about a {kind.takes}; "
+            "expected classes of a text: export the project, and simulate the file with --kind"
+        )
     pool = TaskPool(store, project_id, home, kind, encoder, seed=config.queue.seed, read_only=True)
     pool.refresh()
     name = f"project {project_id}"
@@ -48,7 +53,7 @@ def load_project(
         raise ConfigError(f"{name}: none of its {int(pool.live.sum()):,} tasks is labelled; expected some")
     found = [
         Example(str(kind.input(data)), kind.labels[int(pool.targets[row])], int(row))
-        for row, data in zip(rows, _data(store, project_id, rows), strict=True)
+        for row, data in zip(rows, store.tasks.data_of(project_id, rows.tolist()), strict=True)
     ]
     row_of: dict[str, int] = {}
     for row, example in zip(rows, found, strict=True):
@@ -70,23 +75,12 @@ def labelled_tasks(
     known = sorted(examples, key=lambda example: example.row)
     rows = np.array([example.row for example in known], np.int64)
     tasks: list[Json] = []
-    for example, data in zip(known, _data(store, project_id, rows), strict=True):
+    for example, data in zip(known, store.tasks.data_of(project_id, rows.tolist()), strict=True):
         answer = [dict(item) for item in kind.results(kind.labels.index(example.label), 1.0)]
         for item in answer:
             item.pop("score", None)
         tasks.append({"data": dict(data), "annotations": [{"result": answer}]})
     return tasks
-
-
-def _data(store: Store, project_id: int, rows: Positions) -> list[Json]:
-    """Read the data of `rows` (m,), ascending, a page at a time."""
-    found: list[Json] = []
-    for start in range(int(rows[0]), int(rows[-1]) + 1, PAGE):
-        wanted = rows[(rows >= start) & (rows < start + PAGE)]
-        if len(wanted):
-            page = store.tasks.data(project_id, start, start + PAGE)
-            found += [page[int(row) - start] for row in wanted]
-    return found
 
 
 def _embeddings(
