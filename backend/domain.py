@@ -152,6 +152,7 @@ class Origin(enum.StrEnum):
     AUDIT = "audit"
     EXPLORATION = "exploration"
     IN_PROGRESS = "in progress"
+    RELABEL = "relabel"
     LAST_RESORT = "last resort"
 
 
