@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
@@ -27,6 +27,11 @@ class Object:
     attributes: Mapping[str, str]
 
     @property
+    def several(self) -> bool:
+        """Whether it shows a list, page by page."""
+        return "value" not in self.attributes
+
+    @property
     def has_variable(self) -> bool:
         """Whether `value` takes anything from the task's data."""
         return bool(_VARIABLE.search(self.value))
@@ -40,16 +45,27 @@ class Object:
         filled = _VARIABLE.sub(lambda match: _plain(_look_up(data, match[1])), self.value)
         return _without_markup(filled) if self.tag == "HyperText" else filled
 
+    def address(self, data: Json) -> str:
+        """Fill `value` with the task's `data` as the address of a file; empty where any of it is missing."""
+        parts = [_look_up(data, path) for path in _VARIABLE.findall(self.value)]
+        if not all(isinstance(part, str | int) and part != "" for part in parts):
+            return ""
+        return _VARIABLE.sub(lambda match: _plain(_look_up(data, match[1])), self.value).strip()
+
 
 @dataclass(frozen=True)
 class Control:
-    """What an annotator answers; `element` holds its nested tags."""
+    """What an annotator answers; `element` holds its nested tags.
+
+    always_shown: no `visibleWhen` here or around it, so that an annotator who left it empty had seen it
+    """
 
     tag: str
     name: str
     to_name: str
     attributes: Mapping[str, str]
     element: Element
+    always_shown: bool = True
 
     def __str__(self) -> str:
         return f'{self.tag} "{self.name}"'
@@ -62,13 +78,13 @@ def parse(label_config: str) -> tuple[tuple[Control, ...], dict[str, Object]]:
     """
     controls: list[Control] = []
     objects: dict[str, Object] = {}
-    for element in _tree(label_config).iter():
+    for element, always_shown in _walk(_tree(label_config)):
         attributes = dict(element.attrib)
         name, value = attributes.get("name"), attributes.get("value") or attributes.get("valueList")
         if not name or element.tag == "Filter":
             continue
         if to_name := attributes.get("toName"):
-            controls.append(Control(element.tag, name, to_name, attributes, element))
+            controls.append(Control(element.tag, name, to_name, attributes, element, always_shown))
         elif value:
             objects[name] = Object(element.tag, name, value, attributes)
     return tuple(controls), objects
@@ -94,6 +110,15 @@ def _tree(label_config: str) -> Element:
             f"label config is no valid XML ({broken}); expected <View>...</View>"
         ) from broken
     return root
+
+
+def _walk(root: Element) -> Iterator[tuple[Element, bool]]:
+    todo = [(root, True)]
+    while todo:
+        element, shown = todo.pop()
+        shown = shown and "visibleWhen" not in element.attrib
+        yield element, shown
+        todo += [(child, shown) for child in reversed(element)]
 
 
 def _look_up(data: Any, path: str) -> Any:

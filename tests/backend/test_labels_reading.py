@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from backend.domain import LabelConfigError
-from backend.labels import read
+from backend.labels import Form, read
 from backend.labels.kinds import LABEL_KINDS
+from backend.labels.reading import read_all
+from backend.labels.tags import parse
 
 TEXT = '<Text name="text" value="$text"/>'
 GOOD = '<Choices name="good" toName="text"><Choice value="a"/><Choice value="b"/></Choices>'
@@ -27,10 +29,12 @@ def view(*tags: str) -> str:
         ("<View>", ["no valid XML"]),
         ("not xml", ["no valid XML"]),
         ('<!DOCTYPE x [<!ENTITY a "b">]><View>&a;</View>', ["DOCTYPE"]),
-        ("<View></View>", ["no control tag at all", "expected a Choices tag"]),
+        ("<View></View>", ["no control tag at all", "expected a control tag of:"]),
         (view(TEXT), ["no control tag at all"]),
-        (view(TEXT, '<TextArea name="t" toName="text"/>'), ['TextArea "t"', "expected Choices"]),
-        (view(TEXT, choices('choice="multiple"')), ['choice="multiple"', 'expected choice="single"']),
+        (view(TEXT, '<TextArea name="t" toName="text"/>'), ['TextArea "t"', "expected one of: ", "Choices"]),
+        (view(TEXT, choices('choice="some"')), ['choice="some"', '"multiple"']),
+        (view(TEXT, choices('perItem="true"')), ["perItem", "the whole task"]),
+        (view(TEXT, choices().replace('"c"', '"c-{{idx}}"')), ["repeated for each item"]),
         (view(TEXT, choices('allowNested="true"')), ["allowNested", "flat list"]),
         (view(TEXT, choices('perRegion="true"')), ["perRegion", "the whole task"]),
         (view(TEXT, choices('value="$options"')), ["$options", "from each task"]),
@@ -42,9 +46,11 @@ def view(*tags: str) -> str:
         (view(TEXT, choices("", '<Choice value="a"/>')), ['"a"', "at least two"]),
         (view(TEXT, choices("", "")), ["none", "at least two"]),
         (
-            view('<Image name="text" value="$url"/>', choices()),
-            ['Image "text"', "expected Text or HyperText"],
+            view('<Audio name="text" value="$url"/>', choices()),
+            ['Audio "text"', "expected Text, HyperText or Image"],
         ),
+        (view('<Image name="text" valueList="$urls"/>', choices()), ['valueList="$urls"', "several"]),
+        (view('<Image name="text" value="/cat.png"/>', choices()), ['value="/cat.png"', 'value="$image"']),
         (view('<Text name="other" value="$text"/>', choices()), ['toName="text"', 'Text "other"']),
         (view('<Text name="text" value="hello"/>', choices()), ['value="hello"', 'value="$text"']),
         (view('<Text name="text" value="$u" valueType="url"/>', choices()), ['valueType="url"']),
@@ -60,8 +66,8 @@ def test_what_cannot_be_learned_is_refused_in_one_line_that_names_it(config, wor
 
 
 def test_the_first_control_that_can_be_learned_is_taken():
-    """A comment box or a many-valued question before it does no harm."""
-    config = view(TEXT, '<TextArea name="why" toName="text"/>', choices('choice="multiple"'), GOOD)
+    """A comment box or a question about parts before it does no harm."""
+    config = view(TEXT, '<TextArea name="why" toName="text"/>', choices('perRegion="true"'), GOOD)
     assert read(config).control == "good"
 
 
@@ -78,10 +84,67 @@ def test_a_primary_control_that_is_not_there_is_answered_with_those_that_are():
 
 
 def test_a_primary_control_that_cannot_be_learned_is_not_replaced_by_another():
-    with pytest.raises(LabelConfigError, match='choice="multiple"'):
-        read(view(TEXT, GOOD, choices('choice="multiple"')), primary="c")
+    with pytest.raises(LabelConfigError, match='perRegion="true"'):
+        read(view(TEXT, GOOD, choices('perRegion="true"')), primary="c")
+
+
+# --- several controls ---
+
+BOXES = (
+    '<Image name="image" value="$image"/>'
+    '<RectangleLabels name="boxes" toName="image"><Label value="Car"/></RectangleLabels>'
+)
+SEVERAL = view(BOXES, TEXT, '<TextArea name="why" toName="text"/>', choices('choice="multiple"'), GOOD)
+
+
+def test_all_that_can_be_learned_is_found_and_the_rest_is_named():
+    """Regions come after what a model of ours learns; the others keep the order of the config."""
+    found = read_all(SEVERAL)
+    assert [kind.control for kind in found.kinds] == ["c", "boxes", "good"]
+    assert len(found.refused) == 1
+    assert 'TextArea "why"' in found.refused[0]
+    assert read(SEVERAL).control == "c"
+
+
+@pytest.mark.parametrize(
+    ("primary", "order"),
+    [("good", ["good", "boxes", "c"]), ("boxes", ["boxes", "c", "good"]), ("c", ["c", "boxes", "good"])],
+)
+def test_the_named_control_comes_first(primary, order):
+    assert [kind.control for kind in read_all(SEVERAL, primary=primary).kinds] == order
+    assert read(SEVERAL, primary=primary).control == order[0]
+
+
+def test_a_project_of_regions_alone_has_regions_first():
+    assert read(view(BOXES)).form is Form.REGIONS
+
+
+def test_controls_on_the_same_object_have_the_same_source():
+    """Embeddings of a text are shared by all questions about it."""
+    boxes, c, good = sorted(read_all(SEVERAL).kinds, key=lambda kind: kind.control)
+    assert c.source == good.source == "Text $text"
+    assert boxes.source == "Image $image"
+
+
+def test_a_control_that_is_hidden_at_times_is_known_to_be():
+    """Whether `visibleWhen` stands at the control or anywhere around it."""
+    hidden = f'<View visibleWhen="choice-selected"><View>{GOOD}</View></View>'
+    controls, _ = parse(
+        view(TEXT, choices('visibleWhen="region-selected"'), hidden, GOOD.replace("good", "x"))
+    )
+    assert [(control.name, control.always_shown) for control in controls] == [
+        ("c", False),
+        ("good", False),
+        ("x", True),
+    ]
+
+
+def test_a_config_nested_ten_thousand_deep_is_read():
+    assert read("<View>" * 10_000 + TEXT + GOOD + "</View>" * 10_000).control == "good"
 
 
 def test_every_kind_is_found_by_itself():
     """A new kind is one new file: nothing lists it."""
-    assert "Choices" in LABEL_KINDS.found()
+    assert {"Choices", "Taxonomy", "Rating", "Number", "Pairwise", "RectangleLabels"} <= set(
+        LABEL_KINDS.found()
+    )
