@@ -16,7 +16,8 @@ from backend.encoders import ENCODERS, Takes, efficientnet, vision
 from backend.encoders.arithmetic import check_device, present, unit
 from backend.encoders.checkpoint import PACKAGED, digest, locate, slug
 from backend.encoders.efficientnet import LITE0
-from backend.encoders.pictures import quiet, read
+from backend.encoders.pictures import read
+from backend.image_header import quiet
 from strategies.types import Floats
 
 if TYPE_CHECKING:
@@ -109,14 +110,14 @@ class ImageEncoder:
         A file is read once however often it is named. Raises EncoderError naming the first file that cannot
         be read, unless `broken` is zeros.
         """
-        places: dict[str, int] = {}
-        rows = [places.setdefault(path, len(places)) for path in inputs]
-        files = list(places)
-        embeddings = np.zeros((len(files), self.dimension), np.float32)
-        for start in range(0, len(files), _FILES_PER_SLICE):
-            part = slice(start, start + _FILES_PER_SLICE)
-            embeddings[part] = self._slice(files[part])
-        return embeddings[rows]
+        embeddings, problems = self._encoded(inputs, refuse=self.broken == "refuse")
+        if problems and self.broken == "refuse":
+            raise problems[min(problems)]
+        return embeddings
+
+    def encode_or_say(self, inputs: Sequence[str]) -> tuple[Floats, dict[int, EncoderError]]:
+        """Embed what can be read: (n, dimension), and why not, by place, for the others, which are zeros."""
+        return self._encoded(inputs, refuse=False)
 
     def misfit(self, inputs: Sequence[str]) -> str | None:
         """Say how many of a sample of paths are no images that can be read, and why the first is not."""
@@ -134,24 +135,38 @@ class ImageEncoder:
             return efficientnet.load(LITE0.file(), device=device, half=half)
         return vision.load(locate(self.model, LITE0), device=device, half=half)
 
-    def _slice(self, files: list[str]) -> Floats:
-        """Read all, then embed those of one shape together."""
-        with quiet(), ThreadPoolExecutor(_READERS) as readers:
-            prepared = list(readers.map(self._prepared, files))
+    def _encoded(self, inputs: Sequence[str], *, refuse: bool) -> tuple[Floats, dict[int, EncoderError]]:
+        """Embed each file once; `refuse`: the first slice with a file that cannot be read is the last."""
+        places: dict[str, int] = {}
+        rows = [places.setdefault(path, len(places)) for path in inputs]
+        files = list(places)
         embeddings = np.zeros((len(files), self.dimension), np.float32)
+        broken: dict[int, EncoderError] = {}
+        for start in range(0, len(files), _FILES_PER_SLICE):
+            part = slice(start, start + _FILES_PER_SLICE)
+            prepared = self._prepare(files[part])
+            broken |= {start + i: it for i, it in enumerate(prepared) if isinstance(it, EncoderError)}
+            if broken and refuse:
+                break
+            embeddings[part] = self._embed(prepared)
+        return embeddings[rows], {place: broken[row] for place, row in enumerate(rows) if row in broken}
+
+    def _prepare(self, files: list[str]) -> list[NDArray[Any] | EncoderError]:
+        with quiet(), ThreadPoolExecutor(_READERS) as readers:
+            return list(readers.map(self._prepared, files))
+
+    def _embed(self, prepared: Sequence[NDArray[Any] | EncoderError]) -> Floats:
+        """Embed those of one shape together; what could not be read stays zeros."""
+        embeddings = np.zeros((len(prepared), self.dimension), np.float32)
         limit = _VALUES_PER_BATCH["cpu" if present(self.device) == "cpu" else "cuda"]
         for rows in _batches(prepared, limit):
             images: list[Any] = [prepared[row] for row in rows]
             embeddings[rows] = self._network.embed(np.stack(images))
         return unit(embeddings)
 
-    def _prepared(self, path: str) -> NDArray[Any] | None:
+    def _prepared(self, path: str) -> NDArray[Any] | EncoderError:
         found = _opened(path, enough=self._network.enough)
-        if not isinstance(found, EncoderError):
-            return self._network.prepare(found)
-        if self.broken == "refuse":
-            raise found
-        return None
+        return found if isinstance(found, EncoderError) else self._network.prepare(found)
 
 
 def _opened(path: str, *, enough: int) -> Image | EncoderError:
@@ -161,11 +176,11 @@ def _opened(path: str, *, enough: int) -> Image | EncoderError:
         return error
 
 
-def _batches(images: Sequence[NDArray[Any] | None], limit: int) -> Iterator[list[int]]:
+def _batches(images: Sequence[NDArray[Any] | EncoderError], limit: int) -> Iterator[list[int]]:
     """Places of images of one shape, at most `limit` values together; one larger than that goes alone."""
     shapes: dict[tuple[int, ...], list[int]] = {}
     for place, image in enumerate(images):
-        if image is not None:
+        if isinstance(image, np.ndarray):
             shapes.setdefault(image.shape, []).append(place)
     for shape, places in shapes.items():
         count = max(1, limit // max(1, int(np.prod(shape))))

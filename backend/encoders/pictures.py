@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.domain import EncoderError
+from backend.image_header import BROKEN, FORMATS, reason, unidentified
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
 MOST_PIXELS = 64_000_000  # decoded they are 192 MB
-
-_BROKEN = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)  # what Pillow's decoders raise for one broken file or another
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence Pillow's warnings, of large images and odd metadata; for the thread that starts the readers."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", category=Warning)
-        yield
 
 
 def read(path: str, *, enough: int) -> Image:
@@ -65,11 +38,11 @@ def read(path: str, *, enough: int) -> Image:
     except Image.DecompressionBombError as error:
         raise EncoderError(_too_large(path, "far too many")) from error
     except UnidentifiedImageError as error:
-        raise EncoderError(_unreadable(path, _identified(path))) from error
+        raise EncoderError(_unreadable(path, unidentified(path))) from error
     except MemoryError as error:
         raise EncoderError(_unreadable(path, "there is not enough memory to decode it")) from error
-    except _BROKEN as error:
-        raise EncoderError(_unreadable(path, _reason(error))) from error
+    except BROKEN as error:
+        raise EncoderError(_unreadable(path, reason(error))) from error
 
 
 def _red_green_blue(image: Image) -> Image:
@@ -90,29 +63,6 @@ def _stretched(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
     darkest, brightest = float(finite.min()), float(finite.max())
     scaled = (finite - darkest) * (255 / max(brightest - darkest, 1e-12))
     return np.rint(scaled).astype(np.uint8)
-
-
-def _identified(path: str) -> str:
-    """Why Pillow knows no format for a file that it could open."""
-    if os.path.getsize(path) == 0:
-        return "it is empty"
-    with open(path, "rb") as file:
-        head = file.read(512).lstrip().lower()
-    if head.startswith((b"<svg", b"<?xml")):
-        return "it looks like SVG or XML"
-    if head.startswith((b"<!doctype", b"<html")):
-        return "it is a web page"
-    return "it is no image, or its head is broken"
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, IsADirectoryError):
-        return "it is a folder"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def _unreadable(path: str, reason: str) -> str:

@@ -21,7 +21,8 @@ from backend.domain import ConfigError, EncoderError
 from backend.encoders import pictures
 from backend.encoders.efficientnet import LITE0, load, sides
 from backend.encoders.image import ImageEncoder, _batches
-from backend.encoders.pictures import quiet, read
+from backend.encoders.pictures import read
+from backend.image_header import quiet
 
 
 def scene(width: int = 60, height: int = 40) -> Image.Image:
@@ -243,6 +244,23 @@ def test_broken_files_become_zeros_where_that_is_wanted(tmp_path: Path) -> None:
     assert not ImageEncoder(broken="zeros").encode(paths).any()
 
 
+def test_one_broken_file_does_not_fail_the_batch(
+    encoder: ImageEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are embedded as ever; each broken one is said at every place where it was named."""
+    monkeypatch.setattr("backend.encoders.image._FILES_PER_SLICE", 4)
+    reasons = broken(tmp_path)
+    whole = str(tmp_path / "whole.jpg")
+    inputs = [whole, *reasons, whole, *list(reasons)[:2]]
+    found, said = encoder.encode_or_say(inputs)
+    assert sorted(said) == [place for place, path in enumerate(inputs) if path != whole]
+    for place, error in said.items():
+        assert reasons[inputs[place]] in str(error)
+        assert not found[place].any()
+    np.testing.assert_array_equal(found[[0, len(reasons) + 1]], encoder.encode([whole, whole]))
+    assert encoder.encode_or_say([])[0].shape == (0, 1280)
+
+
 def test_a_misfit_counts_what_cannot_be_read(tmp_path: Path) -> None:
     paths = list(broken(tmp_path))
     said = ImageEncoder().misfit([str(tmp_path / "whole.png"), *paths])
@@ -288,7 +306,7 @@ def test_an_image_keeps_its_proportions_and_its_cost(width: int, height: int) ->
 
 @given(st.lists(st.sampled_from([None, (3, 4), (4, 3), (9, 9)]), max_size=30), st.integers(1, 60))
 def test_batches_hold_every_image_once_and_one_shape_each(shapes: list[Any], limit: int) -> None:
-    images = [None if shape is None else np.zeros(shape) for shape in shapes]
+    images = [EncoderError("broken") if shape is None else np.zeros(shape) for shape in shapes]
     batches = list(_batches(images, limit))
     assert sorted(place for batch in batches for place in batch) == [
         place for place, shape in enumerate(shapes) if shape is not None
