@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import SecretStr
@@ -16,6 +16,7 @@ _SECRETS = {
     "LABEL_STUDIO_API_KEY": ("label_studio_token", "Token for Label Studio, of either kind."),
     "LABEL_STUDIO_ACCESS_TOKEN": ("label_studio_token", "The same, under its older name."),
     "NEXTLABEL_PASSWORD": ("password", "The operator's password for the pages and calls of nextlabel."),
+    "NEXTLABEL_SMTP_PASSWORD": ("smtp_password", "Password of notify.smtp_user at the mail server."),
 }
 _SHORT = {
     "LABEL_STUDIO_URL": ("label_studio", "url"),
@@ -80,7 +81,8 @@ def _long() -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _value(section: str, key: str, text: str) -> Any:
-    if SECTIONS[section].model_fields[key].annotation not in (int, float, bool):
+    kind = SECTIONS[section].model_fields[key].annotation
+    if not {int, float, bool} & {kind, *get_args(kind)}:
         return text
     try:
         return yaml.safe_load(text)

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from backend.config import environment as env
-from backend.config.types import PROJECT_SECTIONS, SECTIONS, Config, ProjectConfig, Section
+from backend.config.section import Section
+from backend.config.types import PROJECT_SECTIONS, SECTIONS, Config, ProjectConfig
 from backend.config.words import expected, found, nearest
 from backend.config.yaml_file import read_yaml
 from backend.domain import ConfigError
@@ -27,6 +28,7 @@ _WHERE_SECRETS_GO = {
     "encoder": "HF_TOKEN",
     "proxy": "HF_TOKEN",
     "web": "NEXTLABEL_PASSWORD",
+    "notify": "NEXTLABEL_SMTP_PASSWORD",
     "password": "NEXTLABEL_PASSWORD",
     "secret": "NEXTLABEL_PASSWORD",
 }

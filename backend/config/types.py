@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     StringConstraints,
@@ -19,24 +17,13 @@ from pydantic import (
     field_validator,
 )
 
+from backend.config.media import Media
+from backend.config.section import Address, Name, Section
+from backend.config.spending import Budget, Notify
 from backend.config.words import Expected
 
-Address: TypeAlias = Annotated[
-    str,
-    StringConstraints(pattern=r"^https?://[^\s@/]+(/[^\s@]*)?$"),
-    Expected("an http:// or https:// address without user and password"),
-]
-Name: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 Expression: TypeAlias = Annotated[Name, Expected("a strategy's name, with its options in brackets")]
 Options: TypeAlias = Mapping[str, Any]
-
-
-class Section(BaseModel):
-    """Keys that belong together; frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
-    )
 
 
 class LabelStudio(Section):
@@ -153,6 +140,10 @@ class Selection(Section):
     cold_start_labels: int = Field(
         default=20, ge=0, le=1000, description="How many labels the cold start collects."
     )
+    cost_aware: bool = Field(
+        default=False,
+        description="Ask for what teaches most per second of annotation, learned from lead times.",
+    )
 
 
 class Queue(Section):
@@ -214,6 +205,8 @@ class ProjectConfig(Section):
     selection: Selection = Selection()
     queue: Queue = Queue()
     rounds: Rounds = Rounds()
+    budget: Budget = Budget()
+    notify: Notify = Notify()
 
 
 class Secrets(Section):
@@ -221,6 +214,7 @@ class Secrets(Section):
 
     label_studio_token: SecretStr | None = None
     password: SecretStr | None = None
+    smtp_password: SecretStr | None = None
 
 
 class Config(ProjectConfig):
@@ -229,6 +223,7 @@ class Config(ProjectConfig):
     label_studio: LabelStudio = LabelStudio()
     store: Store = Store()
     web: Web = Web()
+    media: Media = Media()
     logging: Logging = Logging()
     projects: Mapping[int, ProjectConfig] = {}
     secrets: Secrets = Field(default=Secrets(), repr=False)
@@ -245,11 +240,14 @@ PROJECT_SECTIONS: Mapping[str, type[Section]] = {
     "selection": Selection,
     "queue": Queue,
     "rounds": Rounds,
+    "budget": Budget,
+    "notify": Notify,
 }
 SECTIONS: Mapping[str, type[Section]] = {
     "label_studio": LabelStudio,
     "store": Store,
     "web": Web,
     **PROJECT_SECTIONS,
+    "media": Media,
     "logging": Logging,
 }

@@ -122,7 +122,7 @@ def test_every_error_is_told_at_once_with_its_path(errors):
             'preannotate, seed; did you mean "size"?',
             'queue.preannotate: "yes"; expected true or false',
             "qeue: unknown section; expected one of label_studio, store, web, labels, encoder, proxy, "
-            'selection, queue, rounds, logging, projects; did you mean "queue"?',
+            'selection, queue, rounds, budget, notify, media, logging, projects; did you mean "queue"?',
             "rounds: 5; expected keys below it: new_labels, pause_seconds, poll_seconds, "
             "poll_seconds_with_webhook, lease_seconds, reconcile_minutes",
             'encoder.name: "sentense"; expected one of sentence, ngram; did you mean "sentence"?',
@@ -242,10 +242,23 @@ def test_every_scalar_key_has_its_variable(read):
         f"NEXTLABEL_{section}_{key}".upper(): str(field.default)
         for section, kind in SECTIONS.items()
         for key, field in kind.model_fields.items()
-        if key not in ("options", "control")
+        if key != "options"
     }
     assert environment.keys() <= config.variables().keys()
-    assert read(**environment) == Config()
+    assert (
+        read(**{name: value for name, value in environment.items() if value not in ("None", "()")})
+        == Config()
+    )
+
+
+def test_a_number_that_may_be_missing_is_a_number_in_the_environment(read):
+    given = {
+        "NEXTLABEL_BUDGET_LABELS": "500",
+        "NEXTLABEL_BUDGET_HOURS": "2.5",
+        "NEXTLABEL_BUDGET_MONEY": "null",
+    }
+    budget = read(**given).budget
+    assert (budget.labels, budget.hours, budget.money) == (500, 2.5, None)
 
 
 SECRET = "hunter2-do-not-show"
@@ -332,3 +345,19 @@ def test_whatever_the_file_holds_it_is_read_or_refused(tmp_path_factory, content
     except ConfigError as error:
         told = str(error)
     assert all(": " in line for line in told.splitlines())
+
+
+def test_media_hosts_are_a_list_or_one_variable(tmp_path: Path) -> None:
+    """Hosts with ports and wildcards; an address instead of a host is refused."""
+    file = tmp_path / "nextlabel.yaml"
+    file.write_text("media: {hosts: [images.example.org, '*.example.net', 'cdn.example.org:8443']}")
+    read = config.load(file, catalogue=CATALOGUE, environment={}).media.hosts
+    assert read == ("images.example.org", "*.example.net", "cdn.example.org:8443")
+    said = {"NEXTLABEL_MEDIA_HOSTS": "a.example.org, b.example.org"}
+    assert config.load(None, catalogue=CATALOGUE, environment=said).media.hosts == (
+        "a.example.org",
+        "b.example.org",
+    )
+    file.write_text("media: {hosts: ['https://images.example.org/']}")
+    with pytest.raises(ConfigError, match=r"media.hosts: .* expected a list of hosts"):
+        config.load(file, catalogue=CATALOGUE, environment={})
