@@ -1,10 +1,11 @@
-"""Batches of texts of like length: little padding, and still another mixture every epoch."""
+"""Batches of inputs of like length: little padding, and still another mixture every epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.random import Generator
@@ -15,15 +16,31 @@ from strategies.types import Positions
 WINDOW = 20  # batches that are sorted by length together
 
 
+class Rows(Protocol):
+    """Inputs made ready for a network, one row each."""
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,): what each row costs."""
+
+    def take(self, rows: Positions) -> Self:
+        """Keep `rows` (m,), in that order."""
+
+
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of n texts, ragged.
+    """Token ids of n texts (or windows of texts), ragged.
 
-    fill: the id that padding is made of
+    fill:  the id that padding is made of
+    kinds: which of two texts each token belongs to; None where the network does not ask
     """
 
     ids: Sequence[Sequence[int]]
     fill: int
+    kinds: Sequence[Sequence[int]] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -33,14 +50,24 @@ class Tokens:
         """(n,)."""
         return np.array([len(row) for row in self.ids], np.int64)
 
+    def take(self, rows: Positions) -> Tokens:
+        """Keep `rows` (m,), in that order."""
+        kinds = None if self.kinds is None else [self.kinds[row] for row in rows]
+        return Tokens([self.ids[row] for row in rows], self.fill, kinds)
+
     def padded(self, rows: Positions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Token ids and mask (m, longest) of `rows` (m,)."""
-        chosen = [self.ids[row] for row in rows]
-        lengths = np.array([len(row) for row in chosen])[:, None]
-        held = np.arange(int(lengths.max(initial=1))) < lengths
-        padded = np.full(held.shape, self.fill, np.int64)
-        padded[held] = np.fromiter(chain.from_iterable(chosen), np.int64, count=int(lengths.sum()))
+        padded, held = pad([self.ids[row] for row in rows], self.fill)
         return padded, held.astype(np.int64)
+
+
+def pad(ragged: Sequence[Sequence[int]], fill: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Make one array (m, longest) of m rows, filled up with `fill`; and where it holds what was given."""
+    lengths = np.array([len(row) for row in ragged])[:, None]
+    held = np.arange(int(lengths.max(initial=1))) < lengths
+    padded = np.full(held.shape, fill, np.int64)
+    padded[held] = np.fromiter(chain.from_iterable(ragged), np.int64, count=int(lengths.sum()))
+    return padded, held
 
 
 def shuffled(lengths: NDArray[np.int64], size: int, rng: Generator) -> list[Positions]:

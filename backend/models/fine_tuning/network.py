@@ -1,10 +1,12 @@
-"""A transformer with a classification head: loaded, run, saved in the form that `transformers` loads."""
+"""A transformer with a head on texts or tokens: loaded, run, saved in the form that `transformers` loads."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +15,28 @@ import numpy as np
 import torch
 
 from backend.domain import EncoderError
-from backend.models.fine_tuning.batches import Tokens, ordered
+from backend.labels.forms import Form
+from backend.models.fine_tuning.batches import Rows, Tokens, ordered, pad
 from backend.models.fine_tuning.pooling import is_mean_pooled, mean_pooled, standard
-from strategies.types import Floats
+from strategies.types import Floats, Positions
 
 MARK = "nextlabel.json"
+ARRAYS = "nextlabel.safetensors"
 MOST_CHARACTERS = 64  # for each token that is read
 EAGER = 256  # tokens: below, plain attention is faster on a processor than the fused one
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}
+PROBLEMS = {
+    Form.CLASSES: "single_label_classification",
+    Form.TAGS: "multi_label_classification",
+    Form.NUMBER: "regression",
+}
+VALUE = "value"
+"""What the output of a regression is called in a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A sequence classifier of `transformers` and its tokenizer, on one device.
+    """A classifier of texts or of tokens of `transformers`, and its tokenizer, on one device.
 
     half:        whether linear layers compute in bfloat16
     most_tokens: later tokens of a text are not read
@@ -40,63 +51,143 @@ class Network:
     @property
     def head(self) -> torch.nn.Linear:
         """The last linear layer, which gives the logits."""
-        labels = self.model.config.num_labels
-        linear = [each for each in self.model.modules() if isinstance(each, torch.nn.Linear)]
-        found = [each for each in linear if each.out_features == labels]
-        if not found:
-            raise EncoderError(f"{type(self.model).__name__} has no linear layer of {labels} classes")
-        return found[-1]
+        return last_linear(self.model)
 
-    def tokens(self, texts: Any) -> Tokens:
-        """Tokenize texts, cut to what is read; lone surrogates become question marks."""
+    @property
+    def at_once(self) -> int:
+        """How many tokens are run together where nothing is learned."""
+        return TOKENS_PER_BATCH[self.device.split(":")[0]]
+
+    def tokens(self, texts: Sequence[Any]) -> Tokens:
+        """Tokenize texts, or pairs of texts, cut to what is read; lone surrogates become question marks."""
         longest = MOST_CHARACTERS * self.most_tokens
-        clean = [text[:longest].encode("utf-8", "replace").decode() for text in texts]
         options = {"truncation": True, "max_length": self.most_tokens, "return_attention_mask": False}
-        ids = self.tokenizer(clean, padding=False, **options)["input_ids"] if clean else []
-        return Tokens(ids, self.tokenizer.pad_token_id or 0)
+        if len(texts) == 0:
+            return Tokens([], self.fill)
+        if isinstance(texts[0], str):
+            given = self.tokenizer([clean(text[:longest]) for text in texts], padding=False, **options)
+            return Tokens(given["input_ids"], self.fill)
+        first, second = ([clean(text[place][:longest]) for text in texts] for place in (0, 1))
+        given = self.tokenizer(first, second, padding=False, **options)
+        return Tokens(given["input_ids"], self.fill, given.get("token_type_ids"))
 
-    def logits(self, tokens: Tokens, rows: Any) -> torch.Tensor:
-        """Run the rows (m,) of `tokens`: (m, classes) float32, on the device."""
-        ids, mask = (torch.from_numpy(each).to(self.device) for each in tokens.padded(rows))
-        short = self.device == "cpu" and ids.shape[1] <= EAGER
+    @property
+    def fill(self) -> int:
+        """The id that padding is made of."""
+        return self.tokenizer.pad_token_id or 0
+
+    def logits(self, inputs: Tokens, rows: Positions) -> torch.Tensor:
+        """Run the rows (m,) of `inputs`: (m, width), or of tokens (m, longest, width), float32."""
+        given = [torch.from_numpy(each).to(self.device) for each in inputs.padded(rows)]
+        named = dict(zip(("input_ids", "attention_mask"), given, strict=True))
+        if inputs.kinds is not None:
+            kinds, _ = pad([inputs.kinds[row] for row in rows], 0)
+            named["token_type_ids"] = torch.from_numpy(kinds).to(self.device)
+        short = self.device == "cpu" and given[0].shape[1] <= EAGER
         self.model.config._attn_implementation = "eager" if short else "sdpa"
         with torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.half):
-            found: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).logits
+            found: torch.Tensor = self.model(**named).logits
         return found.float()
 
-    def outputs(self, tokens: Tokens, *, features: bool = False) -> Floats:
-        """Logits (n, classes) of all rows; or, with `features`, what the head sees of them (n, d)."""
-        seen: list[torch.Tensor] = []
+    def outputs(self, inputs: Tokens, *, features: bool = False) -> Floats:
+        """Logits (n, width) of all rows; or, with `features`, what the head sees of them (n, d).
+
+        Of a classifier of tokens: of all rows' tokens, one row after another.
+        """
+        starts = np.concatenate([[0], np.cumsum(inputs.lengths)]).astype(np.int64)
         head = self.head
-        watch = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().float()))
-        width = head.in_features if features else head.out_features
-        found = np.empty((len(tokens), width), np.float32)
-        self.model.eval()
-        try:
-            with torch.inference_mode():
-                budget = TOKENS_PER_BATCH[self.device.split(":")[0]]
-                for rows in ordered(tokens.lengths, budget):
-                    seen.clear()
-                    logits = self.logits(tokens, rows)
-                    found[rows] = (seen[-1] if features else logits).cpu().numpy()
-        finally:
-            watch.remove()
+        parts: list[Floats] = []
+        places: list[Positions] = []
+        for rows, logits, seen in run(self, inputs):
+            batch = (seen if features else logits).cpu().numpy()
+            lengths = inputs.lengths[rows]
+            if logits.ndim == 3:
+                batch = np.concatenate([batch[at, :length] for at, length in enumerate(lengths)])
+                rows = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
+            elif batch.ndim == 3:  # a decoder, whose head looks at every token and answers by the last
+                batch = batch[np.arange(len(rows)), lengths - 1]
+            parts.append(batch)
+            places.append(rows)
+        found = np.empty(
+            (sum(map(len, parts)), head.in_features if features else head.out_features), np.float32
+        )
+        if parts:
+            found[np.concatenate(places)] = np.concatenate(parts)
         return found
 
-    def save(self, folder: Path) -> None:
-        """Write a folder that `transformers.pipeline` loads; all or nothing."""
-        unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        try:
-            pooled = is_mean_pooled(self.model)
+    def save(
+        self, folder: Path, about: Mapping[str, Any], arrays: Mapping[str, Floats] | None = None
+    ) -> None:
+        """Write a folder that `transformers.pipeline` loads; all or nothing.
+
+        about, arrays: what else must be known to answer as this model does
+        """
+        pooled = is_mean_pooled(self.model)
+        mark = {**about, "mean_pooled": pooled, "most_tokens": self.most_tokens}
+        with replaced(folder) as unfinished:
             (standard(self.model) if pooled else self.model).save_pretrained(unfinished)
             self.tokenizer.save_pretrained(unfinished)
-            mark = {"mean_pooled": pooled, "most_tokens": self.most_tokens}
-            (unfinished / MARK).write_text(json.dumps(mark), encoding="utf-8")
-            _swap(unfinished, folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            write_mark(unfinished, mark, arrays)
+
+
+def run(network: Any, inputs: Rows) -> Iterator[tuple[Positions, torch.Tensor, torch.Tensor]]:
+    """Run all rows in batches of like length: the rows, their logits, and what the head saw of them."""
+    seen: list[torch.Tensor] = []
+    watch = network.head.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().float()))
+    network.model.eval()
+    try:
+        with torch.inference_mode():
+            for rows in ordered(inputs.lengths, network.at_once):
+                seen.clear()
+                logits = network.logits(inputs, rows)
+                yield rows, logits, seen[-1]
+    finally:
+        watch.remove()
+
+
+def last_linear(model: Any) -> torch.nn.Linear:
+    """Find the last linear layer of a classifier; EncoderError where it has none."""
+    labels = model.config.num_labels
+    linear = [each for each in model.modules() if isinstance(each, torch.nn.Linear)]
+    found = [each for each in linear if each.out_features == labels]
+    if not found:
+        raise EncoderError(f"{type(model).__name__} has no linear layer of {labels} classes")
+    return found[-1]
+
+
+def clean(text: str) -> str:
+    """Make lone surrogates question marks; every character keeps its place."""
+    return text.encode("utf-8", "replace").decode()
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write to, which takes the place of `folder` if nothing goes wrong."""
+    unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        _swap(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def write_mark(folder: Path, about: Mapping[str, Any], arrays: Mapping[str, Floats] | None = None) -> None:
+    """Write beside a checkpoint what only nextlabel asks for."""
+    from safetensors.numpy import save_file
+
+    (folder / MARK).write_text(json.dumps(dict(about)), encoding="utf-8")
+    if arrays:
+        save_file({name: np.ascontiguousarray(each) for name, each in arrays.items()}, folder / ARRAYS)
+
+
+def read_mark(folder: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
+    """Read what `write_mark` wrote, as far as it is there."""
+    from safetensors.numpy import load_file
+
+    mark = json.loads((folder / MARK).read_text("utf-8")) if (folder / MARK).is_file() else {}
+    return mark, load_file(folder / ARRAYS) if (folder / ARRAYS).is_file() else {}
 
 
 def _swap(fresh: Path, folder: Path) -> None:
@@ -111,42 +202,79 @@ def _swap(fresh: Path, folder: Path) -> None:
 
 
 def load(
-    folder: Path, labels: tuple[str, ...] | None, *, device: str, half: bool, most_tokens: int | None
+    folder: Path,
+    labels: Sequence[str] | None,
+    form: Form | None,
+    *,
+    device: str,
+    half: bool,
+    most_tokens: int | None,
 ) -> Network:
     """Load the checkpoint in `folder` without asking any hub; EncoderError where it is not one.
 
-    labels: the classes of a new head; None keeps the head that the checkpoint has
+    labels: what the outputs of a new head are called; None keeps the head that the checkpoint has
+    form:   of the targets: spans want a classifier of tokens
     """
-    from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    from transformers.utils import logging
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoModelForTokenClassification,
+        AutoTokenizer,
+    )
 
+    spans = form is Form.SPANS
+    maker: Any = AutoModelForTokenClassification if spans else AutoModelForSequenceClassification
+    kind = "tagger of tokens" if spans else "text classifier"
+    wanted = "a transformers checkpoint for texts, with a tokenizer and model.safetensors"
+    with translated(f"cannot load a {kind} from {folder}", wanted):
+        mark, _ = read_mark(folder)
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        if spans and not tokenizer.is_fast:
+            raise ValueError("its tokenizer does not tell where tokens begin and end")
+        model = pretrained(maker, folder, labels, form)
+        limit = min(most_tokens or mark.get("most_tokens", 256), _longest(model, tokenizer))
+        if not spans:
+            model = mean_pooled(model, folder, saved=bool(mark.get("mean_pooled")), fresh=labels is not None)
+    return Network(model.to(device).eval(), tokenizer, device, half, limit)
+
+
+def pretrained(maker: Any, folder: Path, labels: Sequence[str] | None, form: Form | None) -> Any:
+    """Load a model, no pickles, no hub; with `labels` a new head. ValueError where its body lacks weights."""
     options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "local_files_only": True}
     if labels is not None:
         names = dict(enumerate(labels))
         options |= {"id2label": names, "label2id": {name: place for place, name in names.items()}}
         options |= {"num_labels": len(labels), "ignore_mismatched_sizes": True}
+        if form in PROBLEMS:
+            options["problem_type"] = PROBLEMS[form]
+    model, info = maker.from_pretrained(str(folder), output_loading_info=True, **options)
+    body = f"{model.base_model_prefix}."
+    lacks = sorted(name for name in info["missing_keys"] if name.startswith(body) and "pooler" not in name)
+    if labels is None:
+        lacks = sorted(info["missing_keys"])
+    if lacks:
+        raise ValueError(f"it lacks {len(lacks)} weights, such as {lacks[0]}")
+    return model
+
+
+@contextmanager
+def translated(what: str, expected: str) -> Iterator[None]:
+    """Make whatever a checkpoint raises one EncoderError, and keep transformers silent meanwhile."""
+    from safetensors import SafetensorError
+    from transformers.utils import logging
+
     tools: Any = logging  # untyped there
     verbosity, bars = tools.get_verbosity(), tools.is_progress_bar_enabled()
     tools.set_verbosity_error()  # a new head is what was asked for
     tools.disable_progress_bar()
     try:
-        mark = json.loads((folder / MARK).read_text("utf-8")) if (folder / MARK).is_file() else {}
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        model = AutoModelForSequenceClassification.from_pretrained(str(folder), **options)
-        limit = min(most_tokens or mark.get("most_tokens", 256), _longest(model, tokenizer))
-        model = mean_pooled(model, folder, saved=bool(mark.get("mean_pooled")), fresh=labels is not None)
+        yield
     except (OSError, ValueError, RuntimeError, LookupError, TypeError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise EncoderError(
-            f"cannot load a text classifier from {folder}: {reason}; expected a transformers checkpoint "
-            "for texts, with a tokenizer and model.safetensors"
-        ) from error
+        raise EncoderError(f"{what}: {reason}; expected {expected}") from error
     finally:
         tools.set_verbosity(verbosity)
         if bars:
             tools.enable_progress_bar()
-    return Network(model.to(device).eval(), tokenizer, device, half, limit)
 
 
 def _longest(model: Any, tokenizer: Any) -> int:

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
 
 from backend.domain import Progress
 from backend.models.fine_tuning import Recipe
-from backend.models.fine_tuning.batches import Tokens, shuffled
-from backend.models.fine_tuning.network import Network
+from backend.models.fine_tuning.batches import Rows, ordered, shuffled
+from backend.models.fine_tuning.checkpoints import Checkpoints, State, moving
 from strategies.types import Floats, Positions
 
 Loss: TypeAlias = Callable[[torch.Tensor, Positions], torch.Tensor]
 """Logits of some rows, and which rows: their mean loss."""
 
 
+class Trainable(Protocol):
+    """A network on one device: a body and a head that gives logits."""
+
+    @property
+    def model(self) -> Any:
+        """The module of transformers."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+
+    @property
+    def head(self) -> torch.nn.Linear:
+        """Its last linear layer."""
+
+    @property
+    def at_once(self) -> int:
+        """How much length of rows is run together where nothing is learned."""
+
+    def logits(self, inputs: Any, rows: Positions) -> torch.Tensor:
+        """Run the rows (m,) of `inputs`: (m, …, width) float32."""
+
+
 def train(
-    network: Network,
-    tokens: Tokens,
+    network: Trainable,
+    inputs: Rows,
     rows: Positions,
     loss: Loss,
     recipe: Recipe,
@@ -30,60 +52,97 @@ def train(
     progress: Progress,
     watched: Positions | None = None,
     record: Floats | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> None:
-    """Fit `network` in place to `rows` (m,) of `tokens`; the same seed gives the same weights.
+    """Fit `network` in place to `rows` (m,) of `inputs`; the same seed gives the same weights.
+
+    What is drawn at random depends on the seed and the step alone, so a training that goes on from a
+    checkpoint draws what it would have drawn.
 
     progress: told of every step; what it raises ends the training
     watched:  rows whose loss decides when to stop and which epoch's weights are kept; None trains to the end
     record:   (epochs, n, classes), filled with the logits that each step saw, before it learned from them
     """
-    rng = np.random.default_rng(seed)
-    epochs = recipe.epochs_for(len(rows))
-    lengths = tokens.lengths[rows]
+    epochs, lengths = recipe.epochs_for(len(rows)), inputs.lengths[rows]
     per_epoch = len(shuffled(lengths, recipe.batch, np.random.default_rng(0)))
     total = per_epoch * epochs
-    optimizer, schedule = _optimizer(network, recipe, total)
+    optimizer, share = _optimizer(network, recipe, total)
     trained = [part for group in optimizer.param_groups for part in group["params"]]
-    best, kept, waited = np.inf, None, 0
-    done = 0
+    state = checkpoints.read(network.model, optimizer) if checkpoints else None
+    state = state or State()
+    if record is not None:
+        if state.record is not None:
+            record[:] = state.record.numpy()
+        state.record = torch.from_numpy(record)
     with torch.random.fork_rng(devices=_cuda(network.device)):
-        torch.manual_seed(seed)
-        for epoch in range(epochs):
-            network.model.train()
-            for places in shuffled(lengths, recipe.batch, rng):
-                batch = rows[places]
-                logits = network.logits(tokens, batch)
-                value: Any = loss(logits, batch)  # untyped there
+        while state.epoch < epochs and state.waited < recipe.patience:
+            set_to_train(network.model)
+            batches = shuffled(lengths, recipe.batch, np.random.default_rng([seed, state.epoch]))
+            for places in batches[state.place :]:
+                torch.manual_seed(seed * 1_000_003 + state.step)
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * share(state.step)
+                logits = network.logits(inputs, rows[places])
+                value: Any = loss(logits, rows[places])  # untyped there
                 value.backward()
                 torch.nn.utils.clip_grad_norm_(trained, recipe.clip)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-                schedule.step()
                 if record is not None:
-                    record[epoch, batch] = logits.detach().cpu().numpy()
-                done += 1
-                progress("fine-tune", done, total)
-            if watched is None:
-                continue
-            found = _held_out_loss(network, tokens, watched, loss)
-            waited = 0 if found < best else waited + 1
-            if found < best:
-                best, kept = found, copy.deepcopy(network.model.state_dict())
-            if waited >= recipe.patience:
-                break
-    if kept is not None:
-        network.model.load_state_dict(kept)
+                    record[state.epoch, rows[places]] = logits.detach().cpu().numpy()
+                state.step, state.place = state.step + 1, state.place + 1
+                progress("fine-tune", state.step, total)
+                if checkpoints and state.step % checkpoints.every == 0:
+                    checkpoints.write(network.model, optimizer, state)
+            state.epoch, state.place = state.epoch + 1, 0
+            if watched is not None:
+                _watch(network, inputs, watched, loss, state)
+    if state.kept is not None:
+        parts = moving(network.model)
+        with torch.no_grad():
+            for name, part in state.kept.items():
+                parts[name].copy_(part)
     network.model.eval()
 
 
-def _optimizer(network: Network, recipe: Recipe, steps: int) -> tuple[torch.optim.Optimizer, Any]:
-    """AdamW with linear warm-up and decay, on what the recipe trains."""
+def set_to_train(model: Any) -> None:
+    """Let a module train; running averages of batches stay as they are, for few images would spoil them."""
+    model.train()
+    for part in model.modules():
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+            part.eval()
+
+
+def _watch(network: Trainable, inputs: Rows, watched: Positions, loss: Loss, state: State) -> None:
+    found = held_out_loss(network, inputs, watched, loss)
+    if found < state.best:
+        state.best, state.waited = found, 0
+        state.kept = {name: part.detach().clone() for name, part in moving(network.model).items()}
+    else:
+        state.waited += 1
+
+
+def held_out_loss(network: Trainable, inputs: Rows, rows: Positions, loss: Loss) -> float:
+    """Give the mean loss of `rows`, which is not learned from."""
+    network.model.eval()
+    total = 0.0
+    with torch.inference_mode():
+        for places in ordered(inputs.lengths[rows], network.at_once):
+            batch = rows[places]
+            total += float(loss(network.logits(inputs, batch), batch)) * len(batch)
+    return total / len(rows)
+
+
+def _optimizer(
+    network: Trainable, recipe: Recipe, steps: int
+) -> tuple[torch.optim.Optimizer, Callable[[int], float]]:
+    """AdamW on what the recipe trains, and the share of the peak rate at each step: up, then down to 0."""
     _freeze(network.model, recipe.layers)
     head = set(network.head.parameters())
     body = [part for part in network.model.parameters() if part.requires_grad and part not in head]
     groups = [
-        {"params": body, "lr": recipe.rate},
-        {"params": list(head), "lr": recipe.head_rate},
+        {"params": body, "peak": recipe.rate},
+        {"params": list(head), "peak": recipe.head_rate},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=recipe.decay, fused=True)
     warm = max(1, steps // 10)
@@ -91,12 +150,17 @@ def _optimizer(network: Network, recipe: Recipe, steps: int) -> tuple[torch.opti
     def share(step: int) -> float:
         return min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm)))
 
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+    return optimizer, share
 
 
 def _freeze(model: Any, layers: int | None) -> None:
     """Leave the word embeddings alone (few labels move few words, at a dense update), and lower layers."""
-    model.get_input_embeddings().weight.requires_grad_(False)
+    try:
+        words = model.get_input_embeddings()
+    except NotImplementedError:  # a network of convolutions has none
+        words = None
+    if isinstance(words, torch.nn.Embedding):
+        words.weight.requires_grad_(False)
     stacks = [each for each in model.base_model.modules() if isinstance(each, torch.nn.ModuleList)]
     stack = max(stacks, key=len, default=())
     if layers is None or layers >= len(stack):
@@ -104,11 +168,6 @@ def _freeze(model: Any, layers: int | None) -> None:
     for part in (getattr(model.base_model, "embeddings", None), *list(stack)[: len(stack) - layers]):
         if part is not None:
             part.requires_grad_(False)
-
-
-def _held_out_loss(network: Network, tokens: Tokens, rows: Positions, loss: Loss) -> float:
-    logits = network.outputs(Tokens([tokens.ids[row] for row in rows], tokens.fill))
-    return float(loss(torch.from_numpy(logits).to(network.device), rows))
 
 
 def _cuda(device: str) -> list[int]:
