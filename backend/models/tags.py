@@ -235,5 +235,5 @@ def _held_out(problem: TagProblem, rows: Floats, targets: Mask, folds: Positions
 
 def _varies(targets: Mask) -> Mask:
     """Say of each tag whether one row has it and another has not, (tags,)."""
-    varies: Mask = targets.any(axis=0) & ~targets.all(axis=0)
-    return varies
+    counts = np.count_nonzero(targets, axis=0)
+    return np.asarray((counts > 0) & (counts < len(targets)))
