@@ -12,6 +12,9 @@ from backend.config.words import Expected
 Amount: TypeAlias = Annotated[float | None, Field(gt=0), Expected("a number above 0, or null")]
 Code: TypeAlias = Annotated[Name | None, Expected("a currency's code of three letters, or null")]
 Share: TypeAlias = Annotated[float | None, Field(gt=0, lt=1), Expected("a number between 0 and 1, or null")]
+Text: TypeAlias = Annotated[
+    str, StringConstraints(min_length=1, max_length=500), Expected("a sentence of up to 500 characters")
+]
 Addresses: TypeAlias = Annotated[
     str | None,
     StringConstraints(pattern=r"^[^@\s,]+@[^@\s,]+(,\s*[^@\s,]+@[^@\s,]+)*$"),
@@ -49,7 +52,16 @@ class Budget(Section):
 
 
 class Notify(Section):
-    """Who is told when the queue closes."""
+    """Who is told when the queue closes, and what annotators read then."""
+
+    closed_text: Text = Field(
+        default="Labelling is closed. Thank you for your work!",
+        description="What annotators read above the project's instruction when the budget is spent.",
+    )
+    paused_text: Text = Field(
+        default="Labelling is paused. Please come back later.",
+        description="The same while somebody has paused the project.",
+    )
 
     webhook_url: Annotated[
         Address | None, Expected("an http:// or https:// address without user and password, or null")

@@ -47,7 +47,7 @@ def _range(field: FieldInfo) -> str:
 def found(value: Any) -> str:
     """Quote `value`, cut to a readable length and without what looks like a password in an address."""
     text = f'"{value}"' if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = _USER_INFO.sub("//***@", text).replace("\n", " ")
+    text = " ".join(_USER_INFO.sub("//***@", text).splitlines())
     return text if len(text) <= 80 else text[:77] + "..."
 
 

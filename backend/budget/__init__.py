@@ -1,0 +1,67 @@
+"""What labels may cost, what they did cost, what is left, and when to stop."""
+
+from __future__ import annotations
+
+from backend.budget.advice import Advice, Purchase, Reason, Recommendation, recommend
+from backend.budget.allowance import Allowance, Kind, Limit, Measured, allowance, measured
+from backend.budget.closing import give_back
+from backend.budget.gate import Gate
+from backend.budget.live import (
+    Change,
+    Held,
+    Shares,
+    Stand,
+    Standing,
+    budget_of,
+    history,
+    save_budget,
+    save_shares,
+    save_stand,
+    seed,
+    seeded,
+    shares_of,
+    stand_of,
+    with_shares,
+)
+from backend.budget.spent import Pace, Spent, pace, spent
+from backend.budget.terms import METRICS, Budget, FieldErrors, as_fields, parse_and_check
+
+__all__ = [
+    "METRICS",
+    "Advice",
+    "Allowance",
+    "Budget",
+    "Change",
+    "FieldErrors",
+    "Gate",
+    "Held",
+    "Kind",
+    "Limit",
+    "Measured",
+    "Pace",
+    "Purchase",
+    "Reason",
+    "Recommendation",
+    "Shares",
+    "Spent",
+    "Stand",
+    "Standing",
+    "allowance",
+    "as_fields",
+    "budget_of",
+    "give_back",
+    "history",
+    "measured",
+    "pace",
+    "parse_and_check",
+    "recommend",
+    "save_budget",
+    "save_shares",
+    "save_stand",
+    "seed",
+    "seeded",
+    "shares_of",
+    "spent",
+    "stand_of",
+    "with_shares",
+]

@@ -1,0 +1,212 @@
+"""Go on, stop soon, or stop: one recommendation from κ, forecast, target and budget, with its reasons."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from backend.budget import wording
+from backend.budget.allowance import Allowance, allowance, price_of_label
+from backend.domain import RoundState
+from backend.store import Store
+
+SHOWN = 200
+"""For so many more labels the figures are told in words."""
+
+NEARLY = Decimal("0.1")
+NEARLY_LABELS = 50
+"""A budget is nearly spent when a tenth of it is left, or labels for half a front."""
+
+
+class Advice(enum.StrEnum):
+    """What to do."""
+
+    GO_ON = "go on"
+    STOP_SOON = "stop soon"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why, in plain words; `code` names it for translations."""
+
+    code: str
+    says: str
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What so many more labels are expected to buy, and to cost; `affordable` within what is left."""
+
+    labels: int
+    value: float
+    low: float
+    high: float
+    hours: float
+    money: Decimal | None
+    affordable: bool
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The advice, why, and what more labels would buy.
+
+    gain: points of the metric (in %) that the hundred labels after the next are expected to bring
+    """
+
+    advice: Advice
+    reasons: tuple[Reason, ...]
+    purchases: tuple[Purchase, ...] = ()
+    gain: float | None = None
+
+
+def recommend(
+    store: Store, project_id: int, *, now: datetime, allowed: Allowance | None = None
+) -> Recommendation:
+    """Recommend from what the store knows; the one knob is the budget's `least_gain`.
+
+    Stop: when the queue is closed; or when the next labels bring less than the least gain and successive
+    models agree. Either of the two alone, a target that is near, or a budget that is nearly spent: stop soon.
+    """
+    allowed = allowed or allowance(store, project_id, now=now)
+    done = store.rounds.latest(project_id, RoundState.DONE)
+    figures: Mapping[str, Any] = done.figures if done else {}
+    bought = _purchases(figures.get("forecast"), allowed)
+    gain = _gain(bought)
+    if allowed.closed:
+        reasons = tuple(Reason(limit.kind.value, limit.says) for limit in allowed.reasons)
+        return Recommendation(Advice.STOP, reasons, bought, gain)
+    told = [_told(bought, allowed), _target(bought, allowed)]
+    little, agreed = _little(gain, allowed), _agreed(figures.get("agreement"))
+    spent = _nearly_spent(allowed)
+    advice = Advice.GO_ON
+    if little and agreed:
+        advice = Advice.STOP
+    elif little or agreed or spent or _near(bought, allowed):
+        advice = Advice.STOP_SOON
+    if advice is Advice.GO_ON:
+        told.insert(0, _worth_it(gain, allowed, figures))
+    reasons = tuple(reason for reason in (little, agreed, spent, *told) if reason)
+    return Recommendation(advice, reasons, bought, gain)
+
+
+def _purchases(forecast: Mapping[str, Any] | None, allowed: Allowance) -> tuple[Purchase, ...]:
+    if not forecast:
+        return ()
+    seconds = allowed.pace.seconds
+    budget = allowed.budget.value
+    price = price_of_label(budget, seconds)
+    rated = budget.per_hour is not None or budget.per_label is not None
+    return tuple(
+        Purchase(
+            labels=int(more),
+            value=float(value),
+            low=float(low),
+            high=float(high),
+            hours=more * seconds / 3600,
+            money=Decimal(str(more * price)).quantize(Decimal("0.01")) if rated else None,
+            affordable=allowed.labels is None or more <= allowed.labels,
+        )
+        for more, value, low, high in zip(
+            forecast["more_labels"], forecast["value"], forecast["low"], forecast["high"], strict=True
+        )
+    )
+
+
+def _gain(bought: tuple[Purchase, ...]) -> float | None:
+    """Between two forecasts: what was measured last has an error of its own."""
+    if len(bought) < 2:
+        return None
+    first, second = bought[:2]
+    return 100 * (second.value - first.value) * 100 / (second.labels - first.labels)
+
+
+def _little(gain: float | None, allowed: Allowance) -> Reason | None:
+    least = float(allowed.budget.value.least_gain)
+    if gain is None or gain >= least:
+        return None
+    return Reason(
+        "little gain",
+        f"100 more labels are expected to bring {gain:.1f} points; below {least:g} is not worth it to you",
+    )
+
+
+def _worth_it(gain: float | None, allowed: Allowance, figures: Mapping[str, Any]) -> Reason:
+    if gain is not None:
+        least = float(allowed.budget.value.least_gain)
+        return Reason(
+            "worth it",
+            f"100 more labels are expected to bring {gain:.1f} points; {least:g} are worth it to you",
+        )
+    if figures.get("audit_accuracy"):
+        return Reason("few measurements", "nothing can be foretold yet: it takes three measurements")
+    return Reason(
+        "no measurement",
+        "quality is not known yet: it takes 10 labelled tasks of the audit slice, drawn at random",
+    )
+
+
+def _agreed(agreement: Mapping[str, Any] | None) -> Reason | None:
+    if not agreement or not agreement.get("agree"):
+        return None
+    kappas = ", ".join(f"{kappa:.3f}" for kappa in agreement["kappas"])
+    return Reason("models agree", f"successive models have stopped changing (κ {kappas})")
+
+
+def _nearly_spent(allowed: Allowance) -> Reason | None:
+    budget, left = allowed.budget.value, allowed.left
+    for name in ("labels", "hours", "money"):
+        total = getattr(budget, name)
+        if total is not None and name in left and left[name] <= NEARLY * total:
+            return Reason("nearly spent", f"the budget is nearly spent: {allowed.says}")
+    if allowed.labels is not None and allowed.labels <= NEARLY_LABELS:
+        return Reason("nearly spent", f"the budget is nearly spent: {allowed.says}")
+    return None
+
+
+def _told(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
+    """Such as: 200 more labels: 91.0 % to 93.0 %, 3.1 hours, 56.00 EUR."""
+    for one in bought:
+        if one.labels == SHOWN:
+            parts = [f"{wording.share(one.low)} to {wording.share(one.high)}"]
+            if allowed.pace.known:
+                parts.append(wording.hours(one.hours))
+            if one.money is not None and (allowed.pace.known or allowed.budget.value.per_hour is None):
+                parts.append(wording.money(one.money, allowed.budget.value.currency))
+            return Reason("forecast", f"{SHOWN} more labels: {', '.join(parts)}")
+    return None
+
+
+def _near(bought: tuple[Purchase, ...], allowed: Allowance) -> bool:
+    target = allowed.budget.value.target_value
+    judged = target is not None and allowed.budget.value.target_metric == "accuracy"
+    return judged and any(one.labels <= SHOWN and Decimal(str(one.low)) >= (target or 1) for one in bought)
+
+
+def _target(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
+    """Say how far the target is: forecasts are of accuracy."""
+    budget = allowed.budget.value
+    target = budget.target_value
+    if target is None:
+        return None
+    name, wanted = budget.target_metric.replace("_", " "), wording.share(target)
+    if allowed.measured is None:
+        return Reason("target unknown", f"nobody knows how far the target is: {name} is not measured yet")
+    now = f"{wording.share(allowed.measured.low)} to {wording.share(allowed.measured.high)}"
+    if budget.target_metric != "accuracy" or not bought:
+        return Reason("target", f"the target is {name} {wanted}; it is {now}")
+    for one in bought:
+        if Decimal(str(one.value)) >= target:
+            left = "" if one.affordable else ", more than the budget has left"
+            says = f"the target {wanted} is expected with about {one.labels} more labels{left}; it is {now}"
+            return Reason("target in reach", says)
+    most = bought[-1]
+    if Decimal(str(most.high)) < target:
+        best = wording.share(most.high)
+        says = f"the target {wanted} is out of reach: {most.labels} more labels reach at most {best}"
+        return Reason("target out of reach", says)
+    return Reason("target", f"the target is {name} {wanted}; it is {now}")
