@@ -8,12 +8,14 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from backend.config import Config
 from backend.domain import LeaseLost, NextlabelError, Progress, utc_now
 from backend.encoders import Encoder, Takes, make_for
 from backend.heartbeat import Heartbeat
 from backend.labelstudio import LabelStudio
+from backend.labelstudio.media import Media
 from backend.rounds import ProjectLoop
 from backend.store import Lease, Store
 
@@ -46,12 +48,14 @@ class Worker:
         labelstudio: LabelStudio,
         config: Config,
         *,
+        media: Media,
         only: int | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._store = store
         self._labelstudio = labelstudio
         self._config = config
+        self._media = media
         self._only = only
         self._show = progress
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(2).hex()}"
@@ -180,6 +184,7 @@ class Worker:
             project_id,
             folder=self._config.store.home,
             load_encoder=load_encoder,
+            fetch=partial(self._media.fetch_many, pause=pause),
             now=utc_now,
             progress=self._progress(project_id),
             pause=pause,

@@ -60,7 +60,7 @@ def work(setup: Setup, child_of: int | None) -> None:
 
     setup.start_logging()
     end_with(child_of)
-    worker = Worker(setup.store, setup.labelstudio, setup.config)
+    worker = Worker(setup.store, setup.labelstudio, setup.config, media=setup.media)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         worker.stop()

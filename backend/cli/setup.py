@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backend import encoders, models
 from backend.config import Catalogue, Config, load
@@ -15,6 +15,9 @@ from backend.domain import ConfigError
 from backend.labelstudio import LabelStudio
 from backend.store import Store
 from strategies.registry import build
+
+if TYPE_CHECKING:
+    from backend.labelstudio.media import Media
 
 
 class Setup:
@@ -45,6 +48,23 @@ class Setup:
             )
         settings = self.config.label_studio
         return LabelStudio(settings.url, token.get_secret_value(), timeout=settings.timeout_seconds)
+
+    @cached_property
+    def media(self) -> Media:
+        """What fetches the images of tasks, as the configured user."""
+        from backend.labelstudio.media import Limits, Media
+
+        wanted, labelstudio = self.config.media, self.labelstudio
+        token = self.config.secrets.label_studio_token
+        limits = Limits(
+            file_bytes=int(wanted.max_file_mb * 1e6),
+            pixels=int(wanted.max_megapixels * 1e6),
+            cache_bytes=int(wanted.cache_mb * 1e6),
+            seconds=wanted.timeout_seconds,
+            at_once=wanted.at_once,
+        )
+        folder = self.config.store.home / "media"
+        return Media(labelstudio.url, token.get_secret_value() if token else "", folder, wanted.hosts, limits)
 
     @property
     def password(self) -> str | None:

@@ -35,7 +35,14 @@ def _run_here(setup: Setup, project: int, *, quiet: bool) -> None:
     from backend.worker import Worker
 
     with progress_bars(shown=not quiet) as progress:
-        worker = Worker(setup.store, setup.labelstudio, setup.config, only=project, progress=progress)
+        worker = Worker(
+            setup.store,
+            setup.labelstudio,
+            setup.config,
+            media=setup.media,
+            only=project,
+            progress=progress,
+        )
         worker.run_one_round(project)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ class EmbeddingFile:
         except OSError as error:
             raise StoreError(f"embeddings {self._file}: {error.strerror}") from error
         self._rows = self._map(len(self._rows) + len(rows))
+
+    def overwrite(self, positions: Sequence[int], rows: Floats) -> None:
+        """Write (m, dimension) rows in the place of those at `positions` (m,)."""
+        try:
+            with self._file.open("r+b") as stream:
+                for position, row in zip(positions, rows.astype(np.float16), strict=True):
+                    stream.seek(position * self._row_bytes)
+                    stream.write(row.tobytes())
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise StoreError(f"embeddings {self._file}: {error.strerror}") from error
 
     def _map(self, length: int) -> NDArray[np.float16]:
         if length == 0:

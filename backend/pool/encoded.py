@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -20,7 +21,12 @@ ENCODED_AT_ONCE = 1024
 """Rows per commit: what an interruption costs at most."""
 
 FetchImages: TypeAlias = Callable[[Sequence[tuple[int, str]]], Sequence[Path | NextlabelError]]
-"""Brings (task id, address) to this machine; an error stands for what could not be brought."""
+"""Brings (task id, address) to this machine; an error stands for what could not be brought.
+
+One whose attribute `passing` is true is asked for again later.
+"""
+AGAIN_SECONDS = 60.0
+"""How long what failed in passing is left alone."""
 
 
 class PictureEncoder(Protocol):
@@ -38,7 +44,8 @@ def no_images(_: Sequence[tuple[int, str]]) -> Sequence[Path | NextlabelError]:
 class EncodedRows:
     """Embeds rows of a pool as the label kind `kind` sees them.
 
-    unreadable: why an input could not be read, by row; its embedding is all zeros
+    unreadable: why an input could not be read, by row; its embedding is all zeros. An image whose host does
+                not answer is asked for again; until this process ends, that is: then it counts as unreadable
     """
 
     def __init__(
@@ -60,6 +67,8 @@ class EncodedRows:
         self._key = f"{encoder.fingerprint}-{digest(kind.source)[:6]}"
         self.folder = folder / self._key
         self.unreadable: dict[int, str] = {}
+        self._passing: set[int] = set()
+        self._tried_at = 0.0
         committed = store.tasks.encoded(project_id, self._key)
         self.embeddings = EmbeddingFile(
             self.folder / "rows.f16", encoder.dimension, committed=committed, read_only=read_only
@@ -83,7 +92,21 @@ class EncodedRows:
             pause()
         if end > first:
             progress("encode", end, end)
+        self._try_again(task_ids)
         return end - first
+
+    def _try_again(self, task_ids: NDArray[np.int64]) -> None:
+        if not self._passing or time.monotonic() - self._tried_at < AGAIN_SECONDS:
+            return
+        rows = sorted(self._passing)
+        data = self._store.tasks.data_of(self._project_id, rows)
+        pairs = [
+            (int(task_ids[row]), str(self._kind.input(each))) for row, each in zip(rows, data, strict=True)
+        ]
+        for row in rows:
+            self.unreadable.pop(row, None)
+        self._passing.clear()
+        self.embeddings.overwrite(rows, self._pictures(rows, pairs))
 
     def _embedded(self, start: int, task_ids: NDArray[np.int64], inputs: Sequence[Input]) -> Floats:
         match self._kind.takes:
@@ -95,19 +118,22 @@ class EncodedRows:
                 return difference(first, second)
             case "image":
                 pairs = [(int(id_), str(each)) for id_, each in zip(task_ids, inputs, strict=True)]
-                return self._pictures(start, pairs)
+                return self._pictures(range(start, start + len(pairs)), pairs)
 
-    def _pictures(self, start: int, pairs: Sequence[tuple[int, str]]) -> Floats:
+    def _pictures(self, at: Sequence[int], pairs: Sequence[tuple[int, str]]) -> Floats:
         fetched = self._fetch(pairs)
         there = [place for place, each in enumerate(fetched) if isinstance(each, Path)]
         rows: Floats = np.zeros((len(pairs), self._encoder.dimension), np.float32)
         if there:
             encoder: PictureEncoder = self._encoder  # type: ignore[assignment] # it takes images
             rows[there], broken = encoder.encode_or_say([str(fetched[place]) for place in there])
-            self.unreadable.update({start + there[place]: why for place, why in broken.items()})
-        self.unreadable.update(
-            {start + place: str(each) for place, each in enumerate(fetched) if not isinstance(each, Path)}
-        )
+            self.unreadable.update({at[there[place]]: why for place, why in broken.items()})
+        for row, each in zip(at, fetched, strict=True):
+            if not isinstance(each, Path):
+                self.unreadable[row] = str(each)
+                if getattr(each, "passing", False):
+                    self._passing.add(row)
+        self._tried_at = time.monotonic()
         return rows
 
 

@@ -176,3 +176,29 @@ def test_images_without_a_way_to_get_them_are_an_error(
     pool = opened(store, labelstudio, Pictures(), tmp_path, IMAGES)
     with pytest.raises(NextlabelError, match="no way to get them"):
         pool.encode()
+
+
+def test_an_image_whose_host_was_away_is_asked_for_again(
+    store: Store, labelstudio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What failed in passing gets its embedding later; what is broken for good is left alone."""
+    (tmp_path / "good").write_bytes(b"x")
+    away, asked = NextlabelError("no answer"), []
+    away.passing = True  # type: ignore[attr-defined]
+    answers = {1: away, 2: NextlabelError("broken")}
+
+    def fetch(pairs: Sequence[tuple[int, str]]) -> list[Path | NextlabelError]:
+        asked.append([task for task, _ in pairs])
+        return [answers.get(task, tmp_path / "good") for task, _ in pairs]
+
+    pool = opened(store, labelstudio, Pictures(), tmp_path, IMAGES, fetch=fetch)
+    pool.encode()
+    answers[1] = tmp_path / "good"
+    pool.encode()
+    assert len(asked) == 1, "not at once"
+    monkeypatch.setattr("backend.pool.encoded.AGAIN_SECONDS", 0)
+    pool.encode()
+    pool.encode()
+    assert asked[1:] == [[1]]
+    assert pool.embeddings[np.arange(2)].tolist() == [[1, 0], [0, 0]]
+    assert list(pool.unreadable) == [2]
