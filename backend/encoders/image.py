@@ -115,9 +115,10 @@ class ImageEncoder:
             raise problems[min(problems)]
         return embeddings
 
-    def encode_or_say(self, inputs: Sequence[str]) -> tuple[Floats, dict[int, EncoderError]]:
+    def encode_or_say(self, inputs: Sequence[str]) -> tuple[Floats, dict[int, str]]:
         """Embed what can be read: (n, dimension), and why not, by place, for the others, which are zeros."""
-        return self._encoded(inputs, refuse=False)
+        embeddings, problems = self._encoded(inputs, refuse=False)
+        return embeddings, {place: str(error) for place, error in problems.items()}
 
     def misfit(self, inputs: Sequence[str]) -> str | None:
         """Say how many of a sample of paths are no images that can be read, and why the first is not."""

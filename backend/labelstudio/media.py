@@ -30,7 +30,6 @@ __all__ = ["Fetched", "Limits", "Media", "MediaError"]
 Fetched: TypeAlias = Path | MediaError
 
 _HOPS = 4
-_CHUNK = 1 << 16
 _PATIENCE = 10
 """How many times the timeout a file may take that does arrive, byte by byte."""
 
@@ -146,7 +145,7 @@ class Media(Connection):
                     break
                 if not response.is_redirect:
                     self._refuse(response, location, what)
-                    self._write(file, response.iter_bytes(_CHUNK), what)
+                    self._write(file, response.iter_bytes(), what)
                     return
                 target = urljoin(location.url, response.headers.get("location", ""))
             location = self._sent_on(location, target, what)
