@@ -42,8 +42,11 @@ class Object:
         `$key`, `$nested.key` and `$list[0]` are replaced, alone or amid other text. What is missing reads as
         nothing, a list as one line per item, and any other value as its JSON.
         """
-        filled = _VARIABLE.sub(lambda match: _plain(_look_up(data, match[1])), self.value)
-        return _without_markup(filled) if self.tag == "HyperText" else filled
+        return _without_markup(self.filled(data)) if self.tag == "HyperText" else self.filled(data)
+
+    def filled(self, data: Json) -> str:
+        """Fill `value` with the task's `data`; markup stays as it is."""
+        return _VARIABLE.sub(lambda match: _plain(_look_up(data, match[1])), self.value)
 
     def address(self, data: Json) -> str:
         """Fill `value` with the task's `data` as the address of a file; empty where any of it is missing."""
