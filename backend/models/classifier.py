@@ -108,9 +108,7 @@ class Classifier(FineTuned):
 
     def can_fit(self, targets: Targets) -> bool:
         """Whether `targets` (n, ...) name two classes or more, or some tag."""
-        if self.form is Form.TAGS:
-            return bool(targets.any()) and not bool(targets.all())
-        return len(np.unique(targets)) >= 2
+        return enough(self.form, targets)
 
     def fit(
         self,
@@ -131,7 +129,7 @@ class Classifier(FineTuned):
         """
         from backend.models.fine_tuning.objectives import objective
 
-        self._check(inputs, targets)
+        check_targets(self.form, inputs, targets, len(self.labels))
         progress("load the checkpoint", 0, None)
         network = self._fresh()
         tokens = network.tokens(inputs)
@@ -153,7 +151,7 @@ class Classifier(FineTuned):
         if self.form is Form.TAGS:
             self._thresholds = np.full(len(self.labels), 0.5, np.float32)
             if len(watched):
-                seen = _sigmoid(network.outputs(tokens.take(watched)))
+                seen = sigmoid(network.outputs(tokens.take(watched)))
                 self._thresholds = tuned(seen, targets[watched])
         self._network = network
         self._dynamics = None if record is None else _seen(record)
@@ -161,12 +159,7 @@ class Classifier(FineTuned):
     def predict(self, inputs: Sequence[Any]) -> Probabilities | TagProbabilities:
         """Predict for n texts: one member, (1, n, labels); of classes each row sums to one."""
         network = self._fitted("predict")
-        logits = network.outputs(network.tokens(inputs))
-        if self.form is Form.TAGS:
-            return TagProbabilities(_sigmoid(logits)[None])
-        values = np.exp(log_softmax(logits))
-        evidence = logits.max(axis=1, initial=-np.inf) - np.log(values.max(axis=1, initial=0))
-        return Probabilities(values[None], evidence.astype(np.float32))
+        return probabilities(self.form, network.outputs(network.tokens(inputs)))
 
     def decide(self, inputs: Sequence[Any], prediction: Any) -> Decided:  # noqa: ARG002 - not needed
         """Answer the likeliest class with its probability, or the tags above their thresholds."""
@@ -228,16 +221,32 @@ class Classifier(FineTuned):
         shape = (self.recipe.epochs_for(trained), rows, len(self.labels))
         return np.full(shape, np.nan, dtype=np.float32)
 
-    def _check(self, inputs: Sequence[Any], targets: Targets) -> None:
-        check_lengths(inputs, targets, self.form, len(self.labels))
-        if not self.can_fit(targets):
-            found = int((label_counts(self.form, targets, len(self.labels)) > 0).sum())
-            wanted = "classes; expected two or more" if self.form is Form.CLASSES else "tags; expected some"
-            raise BadInput(f"{len(targets)} targets name {found} {wanted}")
-        if self.form is Form.CLASSES and (targets.min() < 0 or targets.max() >= len(self.labels)):
-            raise BadInput(
-                f"targets lie in [{targets.min()}, {targets.max()}]; expected [0, {len(self.labels) - 1}]"
-            )
+
+def enough(form: Form, targets: Targets) -> bool:
+    """Whether `targets` (n, ...) name two classes or more, or some tag."""
+    if form is Form.TAGS:
+        return bool(targets.any())
+    return len(np.unique(targets)) >= 2
+
+
+def check_targets(form: Form, inputs: Sequence[Any], targets: Targets, labels: int) -> None:
+    """Raise BadInput unless there is a class or a set of tags for each input, and enough of them."""
+    check_lengths(inputs, targets, form, labels)
+    if not enough(form, targets):
+        found = int((label_counts(form, targets, labels) > 0).sum())
+        wanted = "classes; expected two or more" if form is Form.CLASSES else "tags; expected some"
+        raise BadInput(f"{len(targets)} targets name {found} {wanted}")
+    if form is Form.CLASSES and (targets.min() < 0 or targets.max() >= labels):
+        raise BadInput(f"targets lie in [{targets.min()}, {targets.max()}]; expected [0, {labels - 1}]")
+
+
+def probabilities(form: Form, logits: Floats) -> Probabilities | TagProbabilities:
+    """Make what `predict` gives of logits (n, labels)."""
+    if form is Form.TAGS:
+        return TagProbabilities(sigmoid(logits)[None])
+    values = np.exp(log_softmax(logits))
+    evidence = logits.max(axis=1, initial=-np.inf) - np.log(values.max(axis=1, initial=0))
+    return Probabilities(values[None], evidence.astype(np.float32))
 
 
 def decided(form: Form, prediction: Any, thresholds: Floats) -> Decided:
@@ -270,5 +279,6 @@ def _seen(logits: Floats) -> Floats:
     return np.exp(log_softmax(logits[took_place]))
 
 
-def _sigmoid(logits: Floats) -> Floats:
+def sigmoid(logits: Floats) -> Floats:
+    """Make probabilities of logits, each by itself."""
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)

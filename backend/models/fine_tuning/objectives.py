@@ -172,6 +172,14 @@ def put_head(head: torch.nn.Linear, start: Start) -> None:
             head.bias.copy_(torch.from_numpy(bias))
 
 
+def scale_head(head: torch.nn.Linear, center: float, scale: float) -> None:
+    """Make a head that gives standardised numbers give the numbers themselves."""
+    with torch.no_grad():
+        head.weight.mul_(scale)
+        if head.bias is not None:
+            head.bias.mul_(scale).add_(center)
+
+
 def _length(features: Floats) -> np.float32:
     """The usual length of a row: regularisation means little without one."""
     return np.float32(max(float(np.linalg.norm(features, axis=1).mean()), 1e-6))

@@ -1,0 +1,168 @@
+"""The image classifier: a network fine-tuned on images, one class or several tags each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from backend.domain import EncoderError, Progress, silent
+from backend.encoders.checkpoint import PACKAGED
+from backend.labels.forms import Form, Targets, groups
+from backend.labels.kinds import Takes
+from backend.models import Decided
+from backend.models.classifier import check_targets, decided, enough, probabilities, sigmoid
+from backend.models.fine_tuning import Recipe
+from backend.models.fine_tuning.base import FineTuned, where
+from backend.models.fine_tuning.thresholds import tuned
+from backend.models.targets import TARGETS
+from strategies.types import Floats, Probabilities, TagProbabilities
+
+if TYPE_CHECKING:
+    from backend.models.fine_tuning.images import ImageNetwork
+
+_ENOUGH = 200
+"""From so many rows on, tags set some aside: to stop early, and for thresholds."""
+
+
+@TARGETS("image_classifier")
+class ImageClassifier(FineTuned):
+    """Predict classes or tags of image files with a fine-tuned network.
+
+    The head starts from a logistic regression on what the network already sees; then all of it is trained, or
+    its upper `layers`, or with `layers: 0` nothing more. What is saved is a folder that
+    `transformers.pipeline("image-classification", model=folder)` loads.
+
+    labels:    what the classes or tags are called; class targets lie in [0, len(labels))
+    model:     `packaged` (EfficientNet-Lite0), a folder with a vision checkpoint of transformers (ViT,
+               DINOv2, CLIP, ConvNeXt, …), or the hub name of one
+    device:    auto, cpu, cuda or cuda:N
+    precision: auto (bfloat16 on a GPU that has instructions for it), float32 or bfloat16
+    balance:   weigh images so that every class counts the same, or every tag as much as its absence
+    holdout:   None is a tenth for tags from 200 images on, and else 0
+    epochs, batch, rate, head_rate, decay, layers, patience: see `Recipe`
+    """
+
+    name = "image_classifier"
+    learns: ClassVar[frozenset[Form]] = frozenset({Form.CLASSES, Form.TAGS})
+    takes: ClassVar[frozenset[Takes]] = frozenset({"image"})
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        form: Form = Form.CLASSES,
+        model: str = PACKAGED,
+        device: str = "auto",
+        precision: str = "auto",
+        balance: bool = False,
+        epochs: int | None = None,
+        batch: int = 32,
+        rate: float = 1e-4,
+        head_rate: float = 1e-3,
+        decay: float = 0.01,
+        layers: int | None = None,
+        holdout: float | None = None,
+        patience: int = 2,
+    ) -> None:
+        recipe = Recipe(epochs, batch, rate, head_rate, decay, 1.0, layers, holdout or 0.0, patience)
+        super().__init__(
+            labels, form, model=model, device=device, precision=precision, recipe=recipe, balance=balance
+        )
+        self.balance = balance
+        self.holdout = holdout
+        self._thresholds: Floats = np.full(len(self.labels), 0.5, np.float32)
+
+    @property
+    def thresholds(self) -> Floats:
+        """From which probability on each tag is given, (tags,)."""
+        return self._thresholds
+
+    def can_fit(self, targets: Targets) -> bool:
+        """Whether `targets` (n, ...) name two classes or more, or some tag."""
+        return enough(self.form, targets)
+
+    def fit(
+        self,
+        inputs: Sequence[str],
+        targets: Targets,
+        *,
+        seed: int,
+        progress: Progress = silent,
+        checkpoints: Path | None = None,
+    ) -> None:
+        """Learn classes (n,) or tags (n, labels) of the images at `inputs`. See `Classifier.fit`.
+
+        errors: EncoderError names an image that cannot be read
+        """
+        from backend.models.fine_tuning.images import Pictures, fit_size, load
+        from backend.models.fine_tuning.objectives import objective
+
+        check_targets(self.form, inputs, targets, len(self.labels))
+        progress("load the checkpoint", 0, None)
+        device, half = self._where()
+        network = load(self.model, self.labels, self.form, device=device, half=half)
+        if self.model == PACKAGED:
+            fit_size(network, inputs)
+        pictures = Pictures(list(inputs))
+        aside = self.form is Form.TAGS and self.holdout is None and len(targets) >= _ENOUGH
+        share = 0.1 if aside else self.recipe.holdout
+        trained, watched = self._split(groups(self.form, targets, len(self.labels)), seed, share)
+        self._learn(
+            network,
+            pictures,
+            objective(self.form, targets, len(self.labels), balance=self.balance),
+            trained,
+            watched,
+            seed=seed,
+            progress=progress,
+            checkpoints=self._checkpoints(checkpoints, inputs, targets, seed),
+        )
+        if self.form is Form.TAGS:
+            self._thresholds = np.full(len(self.labels), 0.5, np.float32)
+            if len(watched):
+                seen = sigmoid(network.outputs(pictures.take(watched)))
+                self._thresholds = tuned(seen, targets[watched])
+        self._network = network
+
+    def predict(self, inputs: Sequence[str]) -> Probabilities | TagProbabilities:
+        """Predict for n images: one member, (1, n, labels); of classes each row sums to one."""
+        from backend.models.fine_tuning.images import Pictures
+
+        network: ImageNetwork = self._fitted("predict")
+        return probabilities(self.form, network.outputs(Pictures(list(inputs))))
+
+    def decide(self, inputs: Sequence[str], prediction: Any) -> Decided:  # noqa: ARG002 - not needed
+        """Answer the likeliest class with its probability, or the tags above their thresholds."""
+        return decided(self.form, prediction, self._thresholds)
+
+    def save(self, folder: Path) -> None:
+        """Write `folder`, all or nothing: safetensors, processor, settings."""
+        about = {"target": self.name, "form": self.form, "thresholds": self._thresholds.tolist()}
+        self._fitted("save").save(folder, about)
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "auto", precision: str = "auto") -> Self:
+        """Read what `save` wrote, or any image classifier of transformers; EncoderError where it is none."""
+        from backend.models.fine_tuning.images import load, thresholds_of
+
+        if not (folder / "config.json").is_file():
+            raise EncoderError(f"cannot load an image classifier from {folder}: expected a config.json in it")
+        found, half = where(device, precision)
+        network = load(str(folder), None, None, device=found, half=half and found != "cpu")
+        config = network.model.config
+        several = config.problem_type == "multi_label_classification"
+        model = cls(
+            [str(config.id2label[place]) for place in sorted(config.id2label)],
+            form=Form.TAGS if several else Form.CLASSES,
+            model=str(folder),
+            device=device,
+            precision=precision,
+        )
+        model._network = network
+        kept = thresholds_of(folder)
+        if several and len(kept) == len(model.labels):
+            model._thresholds = np.array(kept, np.float32)
+        return model
