@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -42,7 +43,13 @@ def serve(setup: Setup, child_of: int | None) -> None:
             f"NEXTLABEL_PASSWORD: not set; expected a password, since web.host {config.web.host!r} "
             "can be reached from other machines"
         )
-    settings = WebSettings(password=password, max_body_bytes=config.web.max_body_mb * 2**20)
+    settings = WebSettings(
+        password=password,
+        max_body_bytes=config.web.max_body_mb * 2**20,
+        version=importlib.metadata.version("nextlabel"),
+        label_studio_url=config.label_studio.url,
+        timeout_seconds=config.label_studio.timeout_seconds,
+    )
     run(
         lambda: create_app(setup.store, settings),
         host=config.web.host,

@@ -63,6 +63,8 @@ pool_map = sa.Table(
     _project_key(primary_key=True),
     sa.Column("round", sa.Integer, nullable=False),
     sa.Column("labelled", sa.Integer, nullable=False),
+    # what the embeddings were made by: places from another one mean nothing
+    sa.Column("layout", sa.Text, nullable=False),
     sa.Column("made_at", UTCDateTime, nullable=False),
     sa.Column("points", sa.JSON, nullable=False),
 )

@@ -71,6 +71,7 @@ class PoolMap:
 
     round: int
     labelled: int
+    layout: str
     made_at: datetime
     points: Mapping[str, Sequence[Any]]
 
@@ -220,9 +221,9 @@ class Pages:
 
     def map(self, project_id: int) -> PoolMap | None:
         """Give the map of the pool, if one was drawn."""
-        query = sa.select(pool_map.c.round, pool_map.c.labelled, pool_map.c.made_at, pool_map.c.points).where(
-            pool_map.c.project_id == project_id
-        )
+        query = sa.select(
+            pool_map.c.round, pool_map.c.labelled, pool_map.c.layout, pool_map.c.made_at, pool_map.c.points
+        ).where(pool_map.c.project_id == project_id)
         with self._database.read() as db:
             row = db.execute(query).one_or_none()
             return None if row is None else PoolMap(*row)
@@ -239,6 +240,7 @@ class Pages:
         values = {
             "round": drawn.round,
             "labelled": drawn.labelled,
+            "layout": drawn.layout,
             "made_at": drawn.made_at,
             "points": {name: list(column) for name, column in drawn.points.items()},
         }

@@ -1,4 +1,4 @@
-"""What Label Studio talks to: webhooks and the ML-backend protocol; never torch, scikit-learn or Faiss."""
+"""What Label Studio and people talk to: webhooks, the ML-backend protocol, pages, the API; nothing heavy."""
 
 from backend.web.app import create_app
 from backend.web.settings import WebSettings

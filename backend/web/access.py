@@ -22,7 +22,7 @@ def require_operator(request: Request, password: str | None) -> None:
     requests from this machine only; one that a reverse proxy passed on does not count as such.
     """
     if password is None:
-        if not _is_local(request):
+        if not is_local(request):
             raise Unauthorized(
                 "no password is configured: set NEXTLABEL_PASSWORD to be served from elsewhere"
             )
@@ -51,7 +51,8 @@ def find_sender(request: Request, store: Store) -> Connection | None:
     return found[0] if found else None
 
 
-def _is_local(request: Request) -> bool:
+def is_local(request: Request) -> bool:
+    """Whether the request comes from this machine, and not through a proxy on it."""
     if any(header in request.headers for header in _FORWARDED):
         return False
     try:

@@ -1,4 +1,4 @@
-"""The Flask app: pages, errors as one line of JSON, headers, and a log without secrets."""
+"""The Flask app: pages, the API, errors in one line, headers, and a log without secrets."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import time
 import traceback
 from datetime import UTC, datetime
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, g, jsonify, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
 
-from backend.domain import Clock, NotFound, StoreError
+from backend.domain import Clock, NotFound, Outdated, StoreError
 from backend.store import Store
+from backend.web.api import api
+from backend.web.gate import Gate
 from backend.web.inbox import Inbox
 from backend.web.metrics import Metrics, metrics_page
 from backend.web.ml_backend import ml_backend
+from backend.web.pages import pages
 from backend.web.payloads import Unreadable
 from backend.web.settings import WebSettings
+from backend.web.site import Site
+from backend.web.static_files import StaticFiles
 from backend.web.webhook import webhook
 
 log = logging.getLogger(__name__)
@@ -27,10 +33,16 @@ INBOX = "nextlabel.inbox"
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Pages run our own scripts and styles alone; Plotly draws into images of its own making."""
 
 
 def _utc_now() -> datetime:
@@ -46,12 +58,15 @@ def create_app(store: Store, settings: WebSettings, *, now: Clock = _utc_now) ->
     app.register_blueprint(ml_backend(store, settings))
     app.register_blueprint(webhook(store, settings, inbox, metrics.webhooks, now=now))
     app.register_blueprint(metrics_page(metrics, settings))
-    _answer_errors(app, settings)
-    _watch(app, metrics)
+    site = Site(store, settings, Gate(store, settings, now=now), StaticFiles(), now)
+    app.register_blueprint(pages(site))
+    app.register_blueprint(api(site))
+    _answer_errors(app, settings, site)
+    _watch(app, metrics, site)
     return app
 
 
-def _watch(app: Flask, metrics: Metrics) -> None:
+def _watch(app: Flask, metrics: Metrics, site: Site) -> None:
     """Time each request, log it without what it holds, and set the headers."""
 
     @app.before_request
@@ -65,40 +80,60 @@ def _watch(app: Flask, metrics: Metrics) -> None:
         page = request.url_rule.rule if request.url_rule else "unknown"
         metrics.requests.labels(page, str(response.status_code)).observe(seconds)
         log.debug("%s %s %d %.1f ms", request.method, page, response.status_code, 1000 * seconds)
-        response.headers.update(_HEADERS)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.blueprint == "pages":
+            response.headers["Content-Security-Policy"] = _PAGE_POLICY
+        if request.blueprint in ("pages", "api"):
+            site.gate.finish(request, response)
         return response
 
 
-def _answer_errors(app: Flask, settings: WebSettings) -> None:
-    """Answer every error with one line of JSON."""
+def _answer_errors(app: Flask, settings: WebSettings, site: Site) -> None:
+    """Answer every error with one line: of JSON, or on a page where a page was asked for."""
+
+    def say(line: str, status: int) -> AnyResponse:
+        if request.blueprint == "pages" and status != 503:
+            return Response(site.render("error.html", line=line), status)
+        if request.blueprint == "pages":  # without a store there is nobody to be, and nothing to sign
+            return Response(line, status, content_type="text/plain; charset=utf-8")
+        answer = jsonify(error=line)
+        answer.status_code = status
+        return answer
 
     @app.errorhandler(Unreadable)
-    def unreadable(error: Unreadable) -> tuple[Response, int]:
-        return jsonify(error=str(error)), 400
+    def unreadable(error: Unreadable) -> AnyResponse:
+        return say(str(error), 400)
 
     @app.errorhandler(NotFound)
-    def unknown(error: NotFound) -> tuple[Response, int]:
-        return jsonify(error=str(error)), 404
+    def unknown(error: NotFound) -> AnyResponse:
+        return say(str(error), 404)
+
+    @app.errorhandler(Outdated)
+    def outdated(error: Outdated) -> AnyResponse:
+        return say(str(error), 409)
 
     @app.errorhandler(StoreError)
-    def unusable(error: StoreError) -> tuple[Response, int]:
+    def unusable(error: StoreError) -> AnyResponse:
         log.error("%s", error)
-        return jsonify(error="the store is unusable; see the log, or run: nextlabel doctor"), 503
+        return say("the store is unusable; see the log, or run: nextlabel doctor", 503)
 
     @app.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> tuple[Response, int]:
-        answer = jsonify(error=_line(error, settings))
+    def refused(error: HTTPException) -> AnyResponse:
+        if error.code == 401 and request.blueprint == "pages" and request.method == "GET":
+            return redirect(url_for("pages.log_in", next=request.path), 303)
+        answer = say(_line(error, settings), error.code or 500)
         for name, value in error.get_headers():
             if name in ("Allow", "WWW-Authenticate", "Retry-After"):
                 answer.headers.add(name, value)
-        return answer, error.code or 500
+        return answer
 
     @app.errorhandler(Exception)
-    def broken(error: Exception) -> tuple[Response, int]:
+    def broken(error: Exception) -> AnyResponse:
         # the message of an unforeseen error could quote the payload: its place is enough to find it
         last = traceback.extract_tb(error.__traceback__)[-1]
         log.error("%s at %s:%s", type(error).__name__, last.name, last.lineno)
-        return jsonify(error="nextlabel failed to answer; see its log"), 500
+        return say("nextlabel failed to answer; see its log", 500)
 
 
 def _line(error: HTTPException, settings: WebSettings) -> str:

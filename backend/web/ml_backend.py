@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
 
 from backend.domain import StoreError
 from backend.store import Store
@@ -21,6 +22,12 @@ def ml_backend(store: Store, settings: WebSettings) -> Blueprint:
     pages = Blueprint("ml_backend", __name__)
 
     @pages.get("/")
+    def root() -> AnyResponse | tuple[Response, int]:
+        # Label Studio and monitors ask here too; a browser alone asks for HTML by name
+        if "text/html" in request.headers.get("Accept", ""):
+            return redirect(url_for("pages.projects"))
+        return health()
+
     @pages.get("/health")
     def health() -> tuple[Response, int]:
         try:

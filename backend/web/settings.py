@@ -13,9 +13,13 @@ class WebSettings:
     max_body_bytes:   the largest request that is read
     version:          of nextlabel, as `/health` and `/metrics` show it
     patience_seconds: how long a webhook waits for its own commit before it is answered
+    label_studio_url: where people's tokens are checked and links lead; None: the password alone opens
+    timeout_seconds:  how long a log-in waits for Label Studio
     """
 
     password: str | None = field(default=None, repr=False)
     max_body_bytes: int = 50 * 1024 * 1024
     version: str = "unknown"
     patience_seconds: float = 0.01
+    label_studio_url: str | None = None
+    timeout_seconds: float = 10

@@ -59,6 +59,7 @@ def upgrade() -> None:
         sa.Column("project_id", sa.Integer(), nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("labelled", sa.Integer(), nullable=False),
+        sa.Column("layout", sa.Text(), nullable=False),
         sa.Column("made_at", UTCDateTime(), nullable=False),
         sa.Column("points", sa.JSON(), nullable=False),
         _project_key(),

@@ -1,0 +1,214 @@
+"""What is known of a project, as plain JSON: the pages show it, and the API gives it as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from backend.domain import Clock, NotFound, RoundState
+from backend.store import Connection, Round, Store
+from backend.task_text import answer, columns, shown
+from backend.web.settings import WebSettings
+
+Facts: TypeAlias = dict[str, Any]
+
+ROUNDS_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class ProjectFacts:
+    """Answers questions about one project."""
+
+    store: Store
+    settings: WebSettings
+    known: Connection
+    now: Clock
+
+    # --- how it stands ---------------------------------------------------------------------------------
+
+    def summary(self) -> Facts:
+        """Say how the project stands: counts, queue, accuracy, what runs, what is wrong."""
+        known, store = self.known, self.store
+        done, latest = self._last(RoundState.DONE), self._last()
+        figures = done.figures if done else {}
+        current = store.queue.current(known.id)
+        counts = store.pages.counts(known.id)
+        return {
+            "id": known.id,
+            "title": known.title,
+            "connected": known.connected,
+            "connected_at": _time(known.connected_at),
+            "overlap": known.maximum_annotations,
+            **counts,
+            "labelled": figures.get("labelled", 0),
+            "front": figures.get("front", 0),
+            "front_left": store.queue.left(known.id, current.version) if current else 0,
+            "queue_version": current.version if current else None,
+            "cold_start": figures.get("cold_start"),
+            "strategy": figures.get("strategy"),
+            "accuracy": figures.get("audit_accuracy"),
+            "working": store.leases.holder(known.id, now=self.now()) is not None,
+            "running": latest is not None and latest.state is RoundState.RUNNING,
+            "progress": dict(known.progress) if known.progress else None,
+            "trouble": known.trouble or _error(latest),
+            "rounds": done.number if done else 0,
+            "last_round_at": _time(done.finished_at) if done else None,
+            "round_wanted": known.wanted is not None,
+            "wishes": sorted(store.pages.wishes(known.id)),
+            "webhook_seen_at": _time(known.webhook_seen_at),
+            "polled_at": _time(known.polled_at),
+            "url": self._address("data"),
+        }
+
+    def curve(self) -> Facts:
+        """Give the learning curve: what was measured, each measurement once, and what is foretold."""
+        points: list[Facts] = []
+        for each in self.store.pages.curve(self.known.id):
+            if each.accuracy is None:
+                continue
+            point = {"labelled": each.labelled, "at": _time(each.finished_at), **each.accuracy}
+            if not points or _apart(points[-1]) != _apart(point):
+                points.append(point)
+        figures = self.figures()
+        return {"points": points, "forecast": figures.get("forecast"), "labelled": figures.get("labelled", 0)}
+
+    def figures(self) -> Mapping[str, Any]:
+        """Give all figures of the last finished round."""
+        done = self._last(RoundState.DONE)
+        return done.figures if done else {}
+
+    def quality(self) -> Facts:
+        """Give what was measured on random tasks, and how the labels are spread."""
+        figures = self.figures()
+        return {
+            "labelled": figures.get("labelled", 0),
+            "accuracy": figures.get("audit_accuracy"),
+            "classes": figures.get("classes", {}),
+            "unknown_labels": figures.get("unknown_labels", []),
+            "agreement": figures.get("agreement"),
+            "against_random": figures.get("against_random", []),
+            "seals_recall": figures.get("seals_recall"),
+            "quality": figures.get("quality") or {},
+        }
+
+    # --- the queue -------------------------------------------------------------------------------------
+
+    def queue(self) -> Facts:
+        """List what Label Studio serves next, with what each task says and why it is there."""
+        current, wanted = self.store.queue.current(self.known.id), columns(self.known.label_config)
+        tasks = [
+            {
+                "task_id": each.task_id,
+                "rank": each.rank,
+                "text": shown(each.data, wanted),
+                "origin": each.origin.value,
+                "reason": each.reason,
+                "utility": each.utility,
+                "suggestion": answer(each.result),
+                "answered": each.answered,
+            }
+            for each in self.store.pages.queue(self.known.id)
+        ]
+        return {"version": current.version if current else None, "tasks": tasks}
+
+    def why(self, task_id: int) -> Facts:
+        """Say why a task is in the queue; NotFound when it is not."""
+        found = self.store.pages.queue(self.known.id, task_id=task_id)
+        if not found:
+            raise NotFound(f"task {task_id} is not in the queue of project {self.known.id} (any more)")
+        task, wanted = found[0], columns(self.known.label_config)
+        current = self.store.queue.current(self.known.id)
+        facts = self.store.pages.facts(self.known.id, current.version) if current else {}
+        more = dict(facts.get(str(task_id), {}))
+        nearest = more.pop("nearest", None)
+        if nearest is not None:
+            data = self.store.pages.data(self.known.id, [int(nearest["task_id"])])
+            nearest = {**nearest, "text": shown(data.get(int(nearest["task_id"]), {}), wanted, most=1500)}
+        return {
+            "task_id": task_id,
+            "rank": task.rank,
+            "text": shown(task.data, wanted, most=3000),
+            "origin": task.origin.value,
+            "reason": task.reason,
+            "utility": task.utility,
+            "suggestion": answer(task.result),
+            "answered": task.answered,
+            "nearest": nearest,
+            "likeliest": more.get("likeliest", []),
+            "uncertainty": more.get("uncertainty"),
+            "more_uncertain_than": more.get("more_uncertain_than"),
+            "url": self._address(f"data?task={task_id}"),
+        }
+
+    # --- lists -----------------------------------------------------------------------------------------
+
+    def annotators(self) -> Facts:
+        """List who has labelled, how much and how fast."""
+        names, quality = self.store.access.people(), self._annotator_quality()
+        return {
+            "annotators": [
+                {
+                    "id": each.id,
+                    "name": names.get(each.id or 0),
+                    "labels": each.labels,
+                    "skips": each.skips,
+                    "deleted": each.deleted,
+                    "hours": each.seconds / 3600,
+                    "seconds_per_label": each.seconds / each.timed if each.timed else None,
+                    "last_at": _time(each.last_at),
+                    "quality": quality.get(str(each.id)),
+                }
+                for each in self.store.pages.annotators(self.known.id)
+            ]
+        }
+
+    def rounds(self, *, limit: int = ROUNDS_SHOWN) -> Facts:
+        """List rounds, the newest first: what each did, how long its steps took, why it failed."""
+        return {"rounds": [_round(each) for each in self.store.rounds.recent(self.known.id, limit=limit)]}
+
+    def map(self) -> Facts:
+        """Give the map of the pool; without points while none was drawn."""
+        drawn = self.store.pages.map(self.known.id)
+        if drawn is None:
+            return {"round": None, "labelled": 0, "layout": None, "made_at": None, "points": {}}
+        return {**asdict(drawn), "made_at": _time(drawn.made_at)}
+
+    def _annotator_quality(self) -> Mapping[str, Any]:
+        found = (self.figures().get("quality") or {}).get("annotators", {})
+        return found if isinstance(found, Mapping) else {}
+
+    def _last(self, *states: RoundState) -> Round | None:
+        return self.store.rounds.latest(self.known.id, *states)
+
+    def _address(self, place: str) -> str | None:
+        base = self.settings.label_studio_url
+        return f"{base.rstrip('/')}/projects/{self.known.id}/{place}" if base else None
+
+
+def _round(each: Round) -> Facts:
+    return {
+        "number": each.number,
+        "attempt": each.attempt,
+        "state": each.state.value,
+        "why": each.why,
+        "started_at": _time(each.started_at),
+        "finished_at": _time(each.finished_at),
+        "seconds": sum(float(step["seconds"]) for step in each.steps),
+        "steps": [dict(step) for step in each.steps],
+        "labelled": each.figures.get("labelled"),
+        "error": each.error,
+    }
+
+
+def _error(latest: Round | None) -> str | None:
+    return latest.error if latest is not None and latest.state is RoundState.FAILED else None
+
+
+def _apart(point: Facts) -> tuple[Any, ...]:
+    return tuple(point.get(name) for name in ("value", "low", "high", "n"))
+
+
+def _time(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat()

@@ -1,0 +1,279 @@
+"""The pages: log-in, projects, and everything about one project; plain forms, written on the server."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, redirect, request, url_for
+from werkzeug.exceptions import BadRequest, Unauthorized
+from werkzeug.wrappers import Response as AnyResponse
+
+from backend.budget import FieldErrors, save_budget, save_shares
+from backend.budget.live import BUDGET, SHARES
+from backend.domain import LabelStudioError, Outdated
+from backend.domain import Unauthorized as TokenRefused
+from backend.web import budget_page, quality_tables, showing
+from backend.web.actions import ACTIONS
+from backend.web.budget_facts import budget_facts, burn, changes
+from backend.web.languages import COOKIE as LANGUAGE_COOKIE
+from backend.web.languages import LANGUAGES
+from backend.web.site import THEME_COOKIE, THEMES, Site, keep_choice, speech_of
+from backend.web.why import sentences
+
+NEXT_TASKS = 5
+LONGEST_NAME = 100
+
+
+def pages(site: Site) -> Blueprint:
+    """Make the pages."""
+    found = Blueprint("pages", __name__)
+    _static(found, site)
+    _doors(found, site)
+    _looks(found, site)
+    _deeds(found, site)
+    _tokens(found, site)
+    return found
+
+
+def _static(pages: Blueprint, site: Site) -> None:
+    @pages.get("/static/<tag>/<name>")
+    def static_file(tag: str, name: str) -> Response:  # noqa: ARG001 - a new content has a new address
+        return site.files.answer(name, request)
+
+
+def _doors(pages: Blueprint, site: Site) -> None:
+    settings, gate = site.settings, site.gate
+
+    @pages.route("/login", methods=["GET", "POST"])
+    def log_in() -> AnyResponse | tuple[str, int]:
+        target, error, status = _inside(request.values.get("next")), None, HTTPStatus.OK
+        if request.method == "GET" and site.find_visitor() is not None:
+            return redirect(target, HTTPStatus.SEE_OTHER)
+        if request.method == "POST":
+            gate.check_form(request)
+            password, token = request.form.get("password", ""), request.form.get("token", "")
+            try:
+                gate.log_in(request, password=password, token=token)
+            except Unauthorized as refused:
+                error, status = _say_refused(str(refused.description)), HTTPStatus.UNAUTHORIZED
+            except TokenRefused as refused:
+                error, status = _say_refused(str(refused)), HTTPStatus.UNAUTHORIZED
+            except LabelStudioError as broken:
+                error, status = (
+                    speech_of(request)("log_in.unreachable", said=str(broken)),
+                    HTTPStatus.BAD_GATEWAY,
+                )
+            else:
+                return redirect(target, HTTPStatus.SEE_OTHER)
+        page = site.render(
+            "log_in.html",
+            error=error,
+            next=target,
+            label_studio=settings.label_studio_url,
+            has_password=settings.password is not None,
+        )
+        return page, status
+
+    @pages.post("/logout")
+    def log_out() -> AnyResponse:
+        gate.check_form(request)
+        gate.log_out(request)
+        return redirect(url_for("pages.log_in"), HTTPStatus.SEE_OTHER)
+
+    @pages.post("/preferences")
+    def preferences() -> AnyResponse:
+        gate.check_form(request)
+        answer = redirect(_inside(urlsplit(request.referrer or "").path), HTTPStatus.SEE_OTHER)
+        language, theme = request.form.get("language"), request.form.get("theme")
+        if language in LANGUAGES:
+            keep_choice(answer, LANGUAGE_COOKIE, str(language))
+        if theme in THEMES:
+            keep_choice(answer, THEME_COOKIE, str(theme))
+        return answer
+
+
+def _looks(pages: Blueprint, site: Site) -> None:
+    store = site.store
+
+    @pages.get("/projects")
+    def projects() -> str:
+        visitor = site.visitor()
+        mine = [known for known in store.projects.all() if visitor.sees(known.id)]
+        workers = store.leases.workers(now=site.now())
+        return site.render("projects.html", found=[site.summary(known) for known in mine], workers=workers)
+
+    @pages.get("/projects/<int:project_id>")
+    def overview(project_id: int) -> str:
+        known, now, speech = site.known(project_id), site.now(), speech_of(request)
+        facts, summary = site.facts(known), site.summary(known)
+        curve, quality, budget = facts.curve(), facts.quality(), budget_facts(store, known.id, now=now)
+        target = budget["target"]["value"] if budget["target"] else None
+        waiting = [task for task in facts.queue()["tasks"] if not task["answered"]][:NEXT_TASKS]
+        return site.render_project(
+            "overview.html",
+            known,
+            "overview",
+            p=summary,
+            advice=showing.advice(speech, summary, curve, quality, budget),
+            cards=showing.cards(speech, summary, quality, budget),
+            curve={**curve, "target": target},
+            curve_table=curve["points"][-12:],
+            forecast=showing.forecast_rows(curve, budget),
+            burn=burn(store, known.id, now=now),
+            tasks=waiting,
+            classes=showing.balance(quality["classes"])[:12],
+            last=facts.rounds(limit=5)["rounds"],
+        )
+
+    @pages.get("/projects/<int:project_id>/queue")
+    def queue(project_id: int) -> str:
+        known = site.known(project_id)
+        found = site.facts(known).queue()
+        return site.render_project("queue.html", known, "queue", queue=found, tasks=found["tasks"])
+
+    @pages.get("/projects/<int:project_id>/tasks/<int:task_id>")
+    def task(project_id: int, task_id: int) -> str:
+        known, speech = site.known(project_id), speech_of(request)
+        found = site.facts(known).why(task_id)
+        heading = speech("why.title", number=str(task_id))
+        said = sentences(speech, found)
+        return site.render_project("task.html", known, "queue", why=found, sentences=said, heading=heading)
+
+    @pages.get("/projects/<int:project_id>/quality")
+    def quality(project_id: int) -> str:
+        known = site.known(project_id)
+        found = site.facts(known).quality()
+        return site.render_project(
+            "quality.html",
+            known,
+            "quality",
+            found=found,
+            shown=quality_tables.quality(speech_of(request), found),
+        )
+
+    @pages.get("/projects/<int:project_id>/map")
+    def map(project_id: int) -> str:  # noqa: A001 - the page's name, here alone
+        known = site.known(project_id)
+        return site.render_project("map.html", known, "map", drawn=showing.map_table(site.facts(known).map()))
+
+    @pages.get("/projects/<int:project_id>/people")
+    def people(project_id: int) -> str:
+        known, speech = site.known(project_id), speech_of(request)
+        found = site.facts(known).annotators()["annotators"]
+        for each in found:
+            each["shown_quality"] = showing.annotator_quality(speech, each["quality"])
+        return site.render_project("people.html", known, "people", annotators=found)
+
+    @pages.get("/projects/<int:project_id>/rounds")
+    def rounds(project_id: int) -> str:
+        known = site.known(project_id)
+        found = site.facts(known).rounds()["rounds"]
+        steps = showing.steps(speech_of(request), found)
+        return site.render_project("rounds.html", known, "rounds", rounds=found, steps=steps)
+
+    @pages.get("/projects/<int:project_id>/history")
+    def history(project_id: int) -> str:
+        known = site.known(project_id)
+        found = changes(store, known.id)["changes"]
+        return site.render_project("history.html", known, "history", changes=found)
+
+
+def _deeds(pages: Blueprint, site: Site) -> None:
+    store = site.store
+
+    @pages.post("/projects/<int:project_id>/do")
+    def act(project_id: int) -> AnyResponse:
+        visitor, known = site.visitor(), site.known(project_id)
+        action = request.form.get("action", "")
+        if action not in ACTIONS:
+            raise BadRequest(f"action: expected one of {', '.join(ACTIONS)}")
+        ACTIONS[action](store, known.id, visitor.author, site.now())
+        back = _inside(request.form.get("back"))
+        return redirect(f"{back}?done={action}", HTTPStatus.SEE_OTHER)
+
+    @pages.route("/projects/<int:project_id>/budget", methods=["GET", "POST"])
+    def budget(project_id: int) -> AnyResponse | tuple[str, int]:
+        visitor, known = site.visitor(), site.known(project_id)
+        subject = request.form.get("subject", BUDGET)
+        form, status = budget_page.Form(), HTTPStatus.OK
+        if request.method == "POST":
+            save = {BUDGET: save_budget, SHARES: save_shares}.get(subject)
+            if save is None:
+                raise BadRequest(f"subject: expected {BUDGET} or {SHARES}")
+            given = budget_page.read(request.form, subject)
+            author, revision = visitor.author, request.form.get("revision", 0, type=int)
+            try:
+                save(store, known.id, given, revision=revision, author=author, now=site.now())
+            except FieldErrors as wrong:
+                said = budget_page.translated(speech_of(request), subject, wrong.errors, given)
+                form, status = budget_page.Form(subject, given, said), HTTPStatus.UNPROCESSABLE_ENTITY
+            except Outdated as late:
+                form, status = budget_page.Form(subject, given, {}, str(late)), HTTPStatus.CONFLICT
+            else:
+                address = url_for("pages.budget", project_id=known.id, done=subject)
+                return redirect(address, HTTPStatus.SEE_OTHER)
+        now = site.now()
+        page = site.render_project(
+            "budget.html",
+            known,
+            "budget",
+            budget=budget_facts(store, known.id, now=now),
+            burn=burn(store, known.id, now=now),
+            **budget_page.content(store, known.id, form),
+        )
+        return page, status
+
+
+def _tokens(pages: Blueprint, site: Site) -> None:
+    access = site.store.access
+
+    def page(fresh: Any = None, given: Any = None, errors: Any = None) -> str:
+        visitor = site.visitor() if request.method == "GET" else site.find_visitor()
+        mine = [each for each in access.tokens() if visitor and visitor.owns(each)]
+        shown = [{**vars(each), **showing.times(each)} for each in mine]
+        return site.render("tokens.html", tokens=shown, fresh=fresh, given=given or {}, errors=errors or {})
+
+    @pages.route("/tokens", methods=["GET", "POST"])
+    def tokens() -> str | tuple[str, int]:
+        visitor = site.visitor()
+        if request.method == "GET":
+            return page()
+        name, rights = " ".join(request.form.get("name", "").split()), request.form.get("rights", "")
+        if not 0 < len(name) <= LONGEST_NAME:
+            errors = {"name": speech_of(request)("tokens.name_wrong")}
+            return page(
+                given={"name": name, "rights": rights}, errors=errors
+            ), HTTPStatus.UNPROCESSABLE_ENTITY
+        projects = None if visitor.projects is None else sorted(visitor.projects)
+        write = "write" if rights == "write" else "read"
+        key, made = access.make_token(name, write, projects, by=visitor.author, now=site.now())  # type: ignore[arg-type]
+        return page(fresh={"key": key, "name": made.name})
+
+    @pages.post("/tokens/<int:token_id>/revoke")
+    def revoke(token_id: int) -> AnyResponse:
+        visitor = site.visitor()
+        if any(each.id == token_id and visitor.owns(each) for each in access.tokens()):
+            access.revoke_token(token_id, now=site.now())
+        return redirect(url_for("pages.tokens", done="revoke"), HTTPStatus.SEE_OTHER)
+
+
+def _say_refused(said: str) -> str:
+    speech = speech_of(request)
+    if "password" in said:
+        return speech("log_in.wrong_password")
+    return speech("log_in.wrong_token")
+
+
+def _inside(address: str | None) -> str:
+    """Give an address of ours to go on to: nobody may send people elsewhere by a link to our log-in."""
+    parts = urlsplit(address or "")
+    if not address or parts.scheme or parts.netloc or not parts.path.startswith("/") or "\\" in address:
+        return url_for("pages.projects")
+    path = parts.path.lstrip("/")
+    return (
+        f"/{path}"
+        if path and path.split("/")[0] in ("projects", "tokens", "login")
+        else url_for("pages.projects")
+    )
