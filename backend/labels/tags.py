@@ -12,6 +12,8 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
 from backend.domain import Json, LabelConfigError
 
+DEEPEST = 200
+"""Tags one inside another; no tree of answers that people can use comes near it."""
 _VARIABLE = re.compile(r"\$(\w+(?:\.\w+|\[\d+\])*)", re.ASCII)
 _STEP = re.compile(r"\w+", re.ASCII)
 _BLOCK = re.compile(r"p|div|br|hr|li|tr|t[dh]|h[1-6]|section|article|table|[uo]l|blockquote|pre")
@@ -116,12 +118,14 @@ def _tree(label_config: str) -> Element:
 
 
 def _walk(root: Element) -> Iterator[tuple[Element, bool]]:
-    todo = [(root, True)]
+    todo = [(root, True, 1)]
     while todo:
-        element, shown = todo.pop()
+        element, shown, depth = todo.pop()
+        if depth > DEEPEST:
+            raise LabelConfigError(f"label config has tags {depth} deep; expected at most {DEEPEST}")
         shown = shown and "visibleWhen" not in element.attrib
         yield element, shown
-        todo += [(child, shown) for child in reversed(element)]
+        todo += [(child, shown, depth + 1) for child in reversed(element)]
 
 
 def _look_up(data: Any, path: str) -> Any:

@@ -139,8 +139,42 @@ def test_a_control_that_is_hidden_at_times_is_known_to_be():
     ]
 
 
-def test_a_config_nested_ten_thousand_deep_is_read():
-    assert read("<View>" * 10_000 + TEXT + GOOD + "</View>" * 10_000).control == "good"
+def test_a_config_nested_without_end_is_refused_in_one_line():
+    """Whether around a control, or within it."""
+    assert read("<View>" * 198 + TEXT + GOOD + "</View>" * 198).control == "good"
+    with pytest.raises(LabelConfigError, match="tags 201 deep; expected at most 200"):
+        read("<View>" * 10_000 + TEXT + GOOD + "</View>" * 10_000)
+    nested = "<Choice value='a'>" * 5000 + "</Choice>" * 5000
+    with pytest.raises(LabelConfigError, match="tags 201 deep; expected at most 200"):
+        read(view(TEXT, f'<Taxonomy name="t" toName="text">{nested}</Taxonomy>'))
+
+
+# --- the label set changes in the middle of a project ---
+
+OLD = '<Choice value="a"/><Choice value="b"/><Choice value="c"/>'
+NEW = '<Choice value="new"/><Choice value="c"/><Choice value="b"/>'
+
+
+@pytest.mark.parametrize(
+    ("tag", "key", "write", "wrap"),
+    [
+        ("Choices", "choices", lambda label: [label], lambda place: place),
+        ('Choices choice="multiple"', "choices", lambda label: [label], lambda place: frozenset({place})),
+        ("Taxonomy", "taxonomy", lambda label: [[label]], lambda place: frozenset({place})),
+        ('Taxonomy maxUsages="1"', "taxonomy", lambda label: [[label]], lambda place: place),
+    ],
+)
+def test_annotations_from_before_are_read_by_the_labels_of_now(tag, key, write, wrap):
+    """Kept labels have their new place, removed ones are named, and never stand for another or for none."""
+    name = tag.split()[0]
+    old, new = (read(view(TEXT, f'<{tag} name="c" toName="text">{inner}</{name}>')) for inner in (OLD, NEW))
+    results = {
+        label: [{"from_name": "c", "to_name": "text", "type": key, "value": {key: write(label)}}]
+        for label in "abc"
+    }
+    assert [old.target(results[label]) for label in "abc"] == [wrap(place) for place in range(3)]
+    assert [new.target(results[label]) for label in "abc"] == [None, wrap(2), wrap(1)]
+    assert [new.unknown(results[label]) for label in "abc"] == [("a",), (), ()]
 
 
 def test_every_kind_is_found_by_itself():

@@ -392,14 +392,13 @@ def _cwd(process: psutil.Process) -> str:
     [
         ('<View><Text name="text" value="$text"/></View>', "control"),
         (
-            '<View><Text name="text" value="$text"/><Choices name="c" toName="text" choice="multiple">'
+            '<View><Text name="text" value="$text"/><Choices name="c" toName="text" perRegion="true">'
             '<Choice value="a"/><Choice value="b"/></Choices></View>',
-            "multiple",
+            "perRegion",
         ),
         (
-            '<View><Image name="i" value="$i"/><RectangleLabels name="r" toName="i"><Label value="a"/>'
-            "</RectangleLabels></View>",
-            "RectangleLabels",
+            '<View><Audio name="a" value="$a"/><Rating name="r" toName="a"/></View>',
+            "Audio",
         ),
     ],
 )
