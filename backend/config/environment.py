@@ -17,12 +17,17 @@ _SECRETS = {
     "LABEL_STUDIO_ACCESS_TOKEN": ("label_studio_token", "The same, under its older name."),
     "NEXTLABEL_PASSWORD": ("password", "The operator's password for the pages and calls of nextlabel."),
     "NEXTLABEL_SMTP_PASSWORD": ("smtp_password", "Password of notify.smtp_user at the mail server."),
+    "NEXTLABEL_REMOTE_USER": ("remote_user", "Who logs in at a remote ML backend (HTTP basic)."),
+    "NEXTLABEL_REMOTE_PASSWORD": ("remote_password", "The password for that."),
 }
 _SHORT = {
     "LABEL_STUDIO_URL": ("label_studio", "url"),
     "NEXTLABEL_HOME": ("store", "home"),
 }
-_ELSEWHERE = {"NEXTLABEL_CONFIG": "Path of the configuration file."}
+_ELSEWHERE = {
+    "NEXTLABEL_CONFIG": "Path of the configuration file.",
+    "NEXTLABEL_URL": "Where nextlabel answers, for the adapter of label-studio-ml.",
+}
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,8 @@ class Secrets(Section):
     label_studio_token: SecretStr | None = None
     password: SecretStr | None = None
     smtp_password: SecretStr | None = None
+    remote_user: SecretStr | None = None
+    remote_password: SecretStr | None = None
 
 
 class Config(ProjectConfig):

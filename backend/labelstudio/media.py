@@ -83,7 +83,7 @@ class Media(Connection):
         """
         [found] = self.fetch_many([(task_id, address)])
         if isinstance(found, MediaError):
-            raise found
+            raise MediaError(f"task {task_id}: {found}", passing=found.passing)
         return found
 
     def fetch_many(
@@ -107,7 +107,7 @@ class Media(Connection):
                     found[address] = future.result()
             finally:
                 threads.shutdown(cancel_futures=True)
-        return [_told(task_id, found[address]) for task_id, address in pairs]
+        return [found[address] for _, address in pairs]
 
     def clear(self) -> None:
         """Remove every file that is kept."""
@@ -237,12 +237,6 @@ class Media(Connection):
     def _too_heavy(self, what: str, found: str) -> str:
         most = f"{self._limits.file_bytes / 1e6:g} MB (media.max_file_mb)"
         return f"{what} has {found}; expected at most {most}"
-
-
-def _told(task_id: int, found: Fetched) -> Fetched:
-    if isinstance(found, MediaError):
-        return MediaError(f"task {task_id}: {found}", passing=found.passing)
-    return found
 
 
 def _differ(url: str) -> bool:

@@ -44,6 +44,7 @@ class MlBackend:
     timeout:         seconds that one answer may take, from the first byte sent to the last received
     most_bytes:      of one answer
     user, password:  HTTP basic authentication, where the backend asks for it
+    credentials:     where a person sets them
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class MlBackend:
         most_bytes: int = 64_000_000,
         user: str = "",
         password: str = "",
+        credentials: str = "NEXTLABEL_REMOTE_USER and NEXTLABEL_REMOTE_PASSWORD",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url = checked_url(url)
         self._timeout = timeout
         self._most_bytes = most_bytes
         self._auth = (user, password) if user or password else None
+        self._credentials = credentials
         self._clock = clock
         self._singly = False
 
@@ -108,6 +111,10 @@ class MlBackend:
             return self.predict(project, tasks)
         return found
 
+    def start_training(self, project: Json) -> None:
+        """Say that somebody pressed *Start training*, as Label Studio's webhook does."""
+        self._json("POST", "/webhook", {"action": "START_TRAINING", "project": project}, SETUP_SECONDS)
+
     def close(self) -> None:
         """Close idle connections."""
         client = self.__dict__.pop("_client", None)
@@ -127,7 +134,7 @@ class MlBackend:
         response = httpx.Response(status, headers={"content-type": headers}, content=content)
         if response.is_redirect or not response.is_success:
             what = "redirected" if response.is_redirect else _said(response)
-            raise RemoteError(one_line(f"{asked}: HTTP {status}, {what}{_hint(status)}"))
+            raise RemoteError(one_line(f"{asked}: HTTP {status}, {what}{self._hint(status)}"))
         try:
             return json.loads(content, parse_constant=_no_number)
         except (ValueError, RecursionError) as garbage:
@@ -157,6 +164,11 @@ class MlBackend:
             return response.status_code, response.headers.get("content-type", ""), b"".join(parts)
         finally:
             response.close()
+
+    def _hint(self, status: int) -> str:
+        if status in (401, 403):
+            return f"; set {self._credentials}"
+        return "; give the address that it ends at" if 300 <= status < 400 else ""
 
     def _asked(self, method: str, path: str) -> str:
         return f"ML backend at {self.url}: {method} {path}"
@@ -205,9 +217,3 @@ def _said(response: httpx.Response) -> str:
 
 def _kind(answer: Any) -> str:
     return "nothing" if answer is None else f"a {type(answer).__name__}"
-
-
-def _hint(status: int) -> str:
-    if status in (401, 403):
-        return "; set NEXTLABEL_REMOTE_USER and NEXTLABEL_REMOTE_PASSWORD"
-    return "; give the address that it ends at" if 300 <= status < 400 else ""
