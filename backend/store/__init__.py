@@ -18,6 +18,8 @@ from backend.store.projects import Connection, Projects, digest
 from backend.store.queue import Queue, Version
 from backend.store.rounds import Round, Rounds
 from backend.store.schema import project
+from backend.store.target_tables import training_lease
+from backend.store.targets import TargetVersion, TargetVersions, TrainingState
 from backend.store.tasks import RowState, SyncCounts, Tasks, content_hash
 from backend.store.work import Day, Totals, Work, Worked
 
@@ -42,8 +44,11 @@ __all__ = [
     "Settings",
     "Store",
     "SyncCounts",
+    "TargetVersion",
+    "TargetVersions",
     "Tasks",
     "Totals",
+    "TrainingState",
     "Version",
     "Work",
     "Worked",
@@ -68,6 +73,8 @@ class Store:
         self.work = Work(self.database)
         self.access = Access(self.database)
         self.pages = Pages(self.database)
+        self.targets = TargetVersions(self.database)
+        self.training_leases = Leases(self.database, training_lease)
 
     @classmethod
     def open(cls, url: str) -> Store:

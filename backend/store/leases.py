@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from backend.domain import LeaseLost
 from backend.store.database import Database, insert
-from backend.store.schema import lease as table
+from backend.store.schema import lease as rounds_lease
 from backend.store.schema import worker
 
 
@@ -23,14 +23,18 @@ class Lease:
 
 
 class Leases:
-    """Leases and the workers that take them. Every method is one transaction."""
+    """Leases and the workers that take them. Every method is one transaction.
 
-    def __init__(self, database: Database) -> None:
+    table: of what the leases give the right to, by project
+    """
+
+    def __init__(self, database: Database, table: sa.Table = rounds_lease) -> None:
         self._database = database
+        self._table = table
 
     def take(self, project_id: int, holder: str, *, now: datetime, seconds: float) -> Lease | None:
         """Take a free or expired lease; None while another holder's is alive."""
-        expires = now + timedelta(seconds=seconds)
+        expires, table = now + timedelta(seconds=seconds), self._table
         statement = (
             sa.update(table)
             .where(table.c.project_id == project_id, table.c.expires_at <= now)
@@ -50,8 +54,9 @@ class Leases:
 
     def renew(self, lease: Lease, *, now: datetime, seconds: float) -> None:
         """Prolong a lease; LeaseLost when another holder has taken it."""
+        table = self._table
         with self._database.write() as db:
-            fence(db, lease, now=None)
+            fence(db, lease, now=None, table=table)
             db.execute(
                 sa.update(table)
                 .where(table.c.project_id == lease.project_id)
@@ -61,10 +66,11 @@ class Leases:
     def check(self, lease: Lease, *, now: datetime) -> None:
         """Raise LeaseLost unless the lease is still ours and alive."""
         with self._database.read() as db:
-            fence(db, lease, now=now)
+            fence(db, lease, now=now, table=self._table)
 
     def release(self, lease: Lease, *, now: datetime) -> None:
         """Give a lease back; the epoch stays, so that it keeps rising."""
+        table = self._table
         with self._database.write() as db:
             db.execute(
                 sa.update(table)
@@ -74,6 +80,7 @@ class Leases:
 
     def holder(self, project_id: int, *, now: datetime) -> str | None:
         """Name who works on the project right now."""
+        table = self._table
         query = sa.select(table.c.holder).where(table.c.project_id == project_id, table.c.expires_at > now)
         with self._database.read() as db:
             return db.scalar(query)
@@ -99,7 +106,7 @@ class Leases:
             return list(db.scalars(query))
 
 
-def fence(db: sa.Connection, lease: Lease, *, now: datetime | None) -> None:
+def fence(db: sa.Connection, lease: Lease, *, now: datetime | None, table: sa.Table = rounds_lease) -> None:
     """Raise LeaseLost if the lease changed hands, or (given `now`) if it has run out."""
     found = db.execute(
         sa.select(table.c.holder, table.c.epoch, table.c.expires_at).where(
