@@ -25,7 +25,7 @@ ANNOTATOR_PRIOR = 4.0
 """Ridge: how many observations the prior of a slope, or of an annotator's pace, is worth."""
 
 TURNS = 30
-WIDER = 4
+WIDER = 2
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,142 @@
+"""One recommendation, with its reasons, from what the store knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.budget import Advice, Recommendation, Standing, recommend, save_budget, save_stand
+from backend.domain import Annotation, Project
+from backend.store import Store
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+AGREE = {"kappas": [0.991, 0.993, 0.992], "labels": [90, 100], "agree": True}
+APART = {"kappas": [0.8, 0.9], "labels": [90, 100], "agree": False}
+
+
+def forecast(*values: float) -> dict[str, Any]:
+    return {
+        "level": 0.8,
+        "more_labels": [100, 200, 500],
+        "value": list(values),
+        "low": [value - 0.01 for value in values],
+        "high": [value + 0.01 for value in values],
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(f"sqlite:///{tmp_path}/store.db")
+    opened.projects.connect(Project(1, "p", "<View/>", "", "", True, 1, 0, 0), {}, now=START)
+    items = [Annotation(i, i, (), False, False, 1, 56.0, START, START) for i in range(1, 101)]
+    opened.annotations.heard(1, items, now=START)
+    yield opened
+    opened.close()
+
+
+def advise(store: Store, figures: dict[str, Any], **budget: Any) -> Recommendation:
+    if budget:
+        save_budget(store, 1, budget, revision=0, author="Ada", now=START)
+    store.rounds.start(1, 1, 1, "test", now=START)
+    store.rounds.finish(1, 1, change=1, steps=[], figures=figures, now=START)
+    return recommend(store, 1, now=START)
+
+
+def codes(found: Recommendation) -> list[str]:
+    return [reason.code for reason in found.reasons]
+
+
+ACCURACY = {"value": 0.9, "low": 0.86, "high": 0.93, "n": 60}
+
+
+def test_nothing_is_known_at_first(store: Store) -> None:
+    found = recommend(store, 1, now=START)
+    assert (found.advice, codes(found), found.purchases) == (Advice.GO_ON, ["no measurement"], ())
+    assert codes(advise(store, {"audit_accuracy": ACCURACY})) == ["few measurements"]
+
+
+def test_what_200_more_labels_buy_and_cost(store: Store) -> None:
+    found = advise(
+        store,
+        {"audit_accuracy": ACCURACY, "forecast": forecast(0.905, 0.92, 0.94)},
+        labels=1000,
+        per_hour=18,
+        currency="EUR",
+    )
+    assert found.advice is Advice.GO_ON
+    assert found.reasons[-1].says == "200 more labels: 91.0 % to 93.0 %, 3.1 hours, 56.00 EUR"
+    assert found.gain == pytest.approx(1.5)
+    assert [(one.labels, one.affordable) for one in found.purchases] == [
+        (100, True),
+        (200, True),
+        (500, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "agreement", "advice", "first"),
+    [
+        ((0.91, 0.93, 0.94), APART, Advice.GO_ON, "worth it"),
+        ((0.91, 0.912, 0.913), APART, Advice.STOP_SOON, "little gain"),
+        ((0.91, 0.93, 0.94), AGREE, Advice.STOP_SOON, "models agree"),
+        ((0.91, 0.912, 0.913), AGREE, Advice.STOP, "little gain"),
+    ],
+)
+def test_little_gain_and_agreement_together_stop(
+    store: Store, values: tuple[float, ...], agreement: dict[str, Any], advice: Advice, first: str
+) -> None:
+    figures = {"audit_accuracy": ACCURACY, "forecast": forecast(*values), "agreement": agreement}
+    found = advise(store, figures)
+    assert (found.advice, codes(found)[0]) == (advice, first)
+
+
+def test_the_one_knob_is_the_least_gain_that_is_worth_it(store: Store) -> None:
+    figures = {"audit_accuracy": ACCURACY, "forecast": forecast(0.91, 0.912, 0.913), "agreement": AGREE}
+    assert advise(store, figures, least_gain="0.1").advice is Advice.STOP_SOON
+    assert "0.1 are worth it" not in str(recommend(store, 1, now=START)), "that is not why"
+
+
+def test_a_budget_that_is_nearly_spent_says_stop_soon(store: Store) -> None:
+    figures = {"forecast": forecast(0.91, 0.93, 0.94)}
+    found = advise(store, figures, labels=110)
+    assert (found.advice, codes(found)[0]) == (Advice.STOP_SOON, "nearly spent")
+    assert "10 of 110 labels left" in found.reasons[0].says
+    assert not any(one.affordable for one in found.purchases)
+
+
+def test_a_closed_queue_says_stop_and_why(store: Store) -> None:
+    found = advise(store, {}, labels=100)
+    assert (found.advice, codes(found)) == (Advice.STOP, ["labels"])
+    save_budget(store, 1, {}, revision=1, author="Ada", now=START)
+    save_stand(store, 1, Standing.PAUSED, author="Ada", now=START)
+    assert codes(recommend(store, 1, now=START)) == ["paused"]
+
+
+@pytest.mark.parametrize(
+    ("target", "advice", "code", "says"),
+    [
+        ("0.89", Advice.STOP_SOON, "target in reach", "with about 100 more labels"),
+        (
+            "0.925",
+            Advice.GO_ON,
+            "target in reach",
+            "about 200 more labels, more than the budget has left",
+        ),
+        ("0.97", Advice.GO_ON, "target out of reach", "500 more labels reach at most 95.0 %"),
+        ("0.945", Advice.GO_ON, "target", "the target is accuracy 94.5 %; it is 86.0 % to 93.0 %"),
+    ],
+)
+def test_how_far_the_target_is(store: Store, target: str, advice: Advice, code: str, says: str) -> None:
+    figures = {"audit_accuracy": ACCURACY, "forecast": forecast(0.91, 0.93, 0.94)}
+    found = advise(store, figures, target_value=target, labels=250)
+    [reason] = [reason for reason in found.reasons if reason.code.startswith("target")]
+    assert (found.advice, reason.code) == (advice, code)
+    assert says in reason.says
+
+
+def test_without_audit_labels_nobody_knows_how_far_the_target_is(store: Store) -> None:
+    assert "target unknown" in codes(advise(store, {}, target_value="0.9"))
