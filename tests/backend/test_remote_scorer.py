@@ -140,12 +140,12 @@ def test_a_broken_backend_leaves_what_is_known(scorer: Any, backend: SmallMlBack
     """The round fails; the next one, once the backend is well, goes on."""
     scoring = scorer(batch=4)
     scoring.look(EVERY, EMBEDDINGS, tasks, rng())
-    before = scoring.predict_rows(EVERY, EMBEDDINGS).sd
+    before = scoring.predict(EMBEDDINGS).sd
     for path in ("/setup", "/predict"):
         backend.misbehave[path] = lambda: ("out of memory", 500)
         with pytest.raises(RemoteError, match="HTTP 500"):
             scoring.look(EVERY, EMBEDDINGS, tasks, rng())
-        np.testing.assert_array_equal(scoring.predict_rows(EVERY, EMBEDDINGS).sd, before)
+        np.testing.assert_array_equal(scoring.predict(EMBEDDINGS).sd, before)
         assert scoring.known == 40
         del backend.misbehave[path]
     assert scoring.look(EVERY, EMBEDDINGS, tasks, rng()).known == 80
@@ -166,7 +166,7 @@ def test_labels_of_another_project_are_never_kept(scorer: Any, backend: SmallMlB
     row = backend.tasks()[-1] - 1000
     [result] = scoring.results(np.array([row]))[row]
     assert result["value"]["rectanglelabels"] == ["dog"]
-    assert scoring.predict_rows(np.array([row]), EMBEDDINGS[[row]]).sd[0] == pytest.approx(0.6)
+    assert scoring.predict(EMBEDDINGS[[row]]).sd[0] == pytest.approx(0.6)
 
 
 def test_nothing_found_anywhere_is_no_error(scorer: Any, backend: SmallMlBackend) -> None:
@@ -174,7 +174,7 @@ def test_nothing_found_anywhere_is_no_error(scorer: Any, backend: SmallMlBackend
     backend.predict = lambda task: prediction()
     scoring = scorer(empty=0.7)
     scoring.look(EVERY, EMBEDDINGS, tasks, rng())
-    np.testing.assert_allclose(scoring.predict_rows(EVERY, EMBEDDINGS).sd, 0.7, rtol=1e-6)
+    np.testing.assert_allclose(scoring.predict(EMBEDDINGS).sd, 0.7, rtol=1e-6)
 
 
 def test_a_stop_between_two_batches_keeps_the_first(backend: SmallMlBackend, tmp_path: Path) -> None:
@@ -211,10 +211,13 @@ def test_doubts_are_as_answered_or_foretold_from_embeddings(scorer: Any, backend
         scoring.predict(EMBEDDINGS)
     scoring.look(EVERY, EMBEDDINGS, tasks, rng())
     known = np.isin(EVERY, np.array(backend.tasks()) - 1000)
-    found = scoring.predict_rows(EVERY, EMBEDDINGS).sd
+    found = scoring.predict(EMBEDDINGS).sd
     np.testing.assert_allclose(found[known], doubts()[known], atol=1e-6)
     np.testing.assert_allclose(found[~known], doubts()[~known], atol=0.02)
-    np.testing.assert_allclose(scoring.predict(EMBEDDINGS).sd[~known], found[~known])
+    beside = (EMBEDDINGS * np.float32(1 + 1e-5)).astype(np.float32)  # no rows of the pool
+    np.testing.assert_allclose(scoring.predict(beside).sd[~known], found[~known], atol=1e-4)
+    assert np.abs(scoring.predict(beside).sd - doubts()).max() > 1e-5
+    assert scoring.predict(EMBEDDINGS[:0]).sd.shape == (0,)
     assert scoring.explained > 0.98
     assert (found >= 0).all()
 

@@ -49,6 +49,7 @@ class RemoteScorer:
 
     Uncertainty is what the confidences lack of certainty (see `doubt`); it drives the queue, while diversity
     comes from the embeddings, as with any proxy: `predict` gives a `Gaussian` whose standard deviation is it.
+    It knows a row that was answered by its embedding.
     Answers are kept by row and model version. A RemoteError leaves all that is known as it was.
 
     clock: seconds, for the bound on the time that a call may ask
@@ -77,6 +78,8 @@ class RemoteScorer:
         self._log: AnswerLog | None = None
         self._ridge: Ridge | None = None
         self._learned = 0
+        self._points: Positions = np.empty(0, np.int64)
+        self._point_doubts: Floats = np.empty(0, np.float32)
         self.version = ""
         self.unknown_labels: tuple[str, ...] = ()
 
@@ -120,17 +123,14 @@ class RemoteScorer:
         return self._ridge is not None
 
     def predict(self, features: Floats) -> Gaussian:
-        """Foretell the doubt of points (n, d) of the embedding space."""
+        """Give the doubt of points (n, d) of the embedding space: as answered, or else foretold."""
         if self._ridge is None:
             raise RemoteError(f"ML backend at {self._backend.url} has answered nothing yet; expected a look")
         doubts = np.maximum(self._ridge.predict(features), 0).astype(np.float32)
-        return Gaussian(doubts, doubts)
-
-    def predict_rows(self, rows: Positions, features: Floats) -> Gaussian:
-        """Give the doubt of `rows` (n,) with embeddings `features` (n, d): as answered, or else foretold."""
-        doubts = self.predict(features).sd.copy()
-        for place in np.flatnonzero(np.isin(rows, self._known().rows())).tolist():
-            doubts[place] = self._doubt(int(rows[place]))
+        marks = _marks(features)
+        places = np.minimum(np.searchsorted(self._points, marks), len(self._points) - 1)
+        known = self._points[places] == marks
+        doubts[known] = self._point_doubts[places[known]]
         return Gaussian(doubts, doubts)
 
     def results(
@@ -225,13 +225,17 @@ class RemoteScorer:
     def _learn(self, embeddings: Rows, rng: Generator) -> None:
         known = np.array(self._known().rows(), np.int64)
         self._learned = len(known)
-        if len(known) > MOST_TO_FIT:
-            known = np.sort(rng.choice(known, MOST_TO_FIT, replace=False))
         rows = np.asarray(embeddings[known], np.float32)
         seen = rows.any(axis=1)  # an input that nobody could read is all zeros
-        if seen.any():
-            doubts = np.array([self._doubt(row) for row in known[seen].tolist()])
-            self._ridge = Ridge.fit(rows[seen], doubts)
+        if not seen.any():
+            return
+        doubts = np.array([self._doubt(row) for row in known[seen].tolist()])
+        self._points, first = np.unique(_marks(rows[seen]), return_index=True)
+        self._point_doubts = doubts[first].astype(np.float32)
+        fit = np.arange(len(doubts))
+        if len(fit) > MOST_TO_FIT:
+            fit = np.sort(rng.choice(fit, MOST_TO_FIT, replace=False))
+        self._ridge = Ridge.fit(rows[seen][fit], doubts[fit])
 
     def _doubt(self, row: int) -> float:
         how = DOUBTS[self._options.uncertainty]
@@ -241,3 +245,12 @@ class RemoteScorer:
         if self._log is None:
             raise RemoteError(f"ML backend at {self._backend.url} was not set up; expected a look first")
         return self._log
+
+
+def _marks(embeddings: Floats) -> Positions:
+    """Mark each row (n,) by its very bits: the same row read twice has one mark, two pictures have two."""
+    bits = np.ascontiguousarray(embeddings, np.float32).view(np.int32)
+    factors = np.random.default_rng(0).integers(1, 2**62, bits.shape[1]) | 1
+    with np.errstate(over="ignore"):
+        marks: Positions = bits.astype(np.int64) @ factors
+    return marks

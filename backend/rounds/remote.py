@@ -1,0 +1,163 @@
+"""An ML backend elsewhere in a project's rounds: it drives the queue, or pre-annotates beside our proxy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from backend.config import Config, ProjectConfig
+from backend.domain import ConfigError, Json, Progress, silent
+from backend.labels import LabelKind, Targets
+from backend.labels.forms import blank
+from backend.models import Decided
+from backend.models.remote import (
+    NAME,
+    RemoteError,
+    RemoteProject,
+    RemoteScorer,
+    Tasks,
+    open_remote,
+    read_options,
+)
+from backend.pool import TaskPool
+from backend.store import Connection, Store
+from strategies.types import Floats, Gaussian, Positions
+
+log = logging.getLogger(__name__)
+
+
+class RemoteHead:
+    """The scorer in the proxy's place: it needs no labels, and its answers are not made from embeddings."""
+
+    def __init__(self, scorer: RemoteScorer, kind: LabelKind) -> None:
+        self._scorer = scorer
+        self._kind = kind
+
+    def can_fit(self, targets: Targets) -> bool:  # noqa: ARG002 - it learns from the backend's answers
+        """Whether the backend has answered anything."""
+        return self._scorer.can_predict()
+
+    def fit(self, features: Floats, targets: Targets, *, seed: int) -> None:
+        """Learn nothing: `RemoteScorer.look` does."""
+
+    def predict(self, features: Floats) -> Gaussian:
+        """Give the backend's doubt of `features` (n, d)."""
+        return self._scorer.predict(features)
+
+    def decide(self, features: Floats, prediction: Gaussian) -> Decided:
+        """Answer nothing: `RemoteModel.results` holds what the backend answered."""
+        sure: Floats = (1 / (1 + prediction.sd)).astype(np.float32)
+        return Decided(blank(self._kind.form, len(features), len(self._kind.labels)), sure)
+
+    def fresh(self) -> Self:
+        """Make the same again."""
+        return type(self)(self._scorer, self._kind)
+
+    def save(self, folder: Path) -> None:
+        """Write nothing: the answers are on the disk, and the model is elsewhere."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Refuse: there is nothing to read."""
+        raise ConfigError(f"a remote model cannot be loaded from {folder}; expected its address")
+
+
+class RemoteModel:
+    """One project's remote model from round to round.
+
+    drives: it takes the proxy's place; else it only pre-annotates
+    """
+
+    def __init__(self, scorer: RemoteScorer, store: Store, kind: LabelKind, *, drives: bool) -> None:
+        self.scorer = scorer
+        self.drives = drives
+        self._store = store
+        self._kind = kind
+
+    @classmethod
+    def open(
+        cls,
+        store: Store,
+        config: Config,
+        known: Connection,
+        kind: LabelKind,
+        named: Mapping[str, Any],
+        *,
+        drives: bool,
+        progress: Progress = silent,
+        pause: Callable[[], None] = lambda: None,
+    ) -> Self:
+        """Make the model that the `options` in `named` describe. Raises ConfigError where they are wrong."""
+        secrets, options = config.secrets, read_options(named)
+        token = secrets.label_studio_token if options.send_token else None
+        project = RemoteProject(
+            f"{known.id}.{int(known.connected_at.timestamp())}",
+            known.label_config,
+            config.label_studio.url,
+            token.get_secret_value() if token else "",
+        )
+        scorer = open_remote(
+            named,
+            kind,
+            project,
+            config.store.home / "projects" / str(known.id),
+            user=secrets.remote_user.get_secret_value() if secrets.remote_user else "",
+            password=secrets.remote_password.get_secret_value() if secrets.remote_password else "",
+            progress=progress,
+            pause=pause,
+        )
+        return cls(scorer, store, kind, drives=drives)
+
+    def look(self, pool: TaskPool, config: ProjectConfig, number: int, *, needed: bool) -> str | None:
+        """Ask about some candidates before round `number` chooses, and put the scorer in the proxy's place.
+
+        Raises RemoteError where the backend cannot be used: the queue stays as it was. Unless the round is
+        `needed`, because the front is nearly empty: then what is known must do; gives what went wrong.
+        """
+        if not self.drives:
+            return None
+        trouble = None
+        allowed = pool.unanswered() & ~pool.in_audit(config.queue.audit_share)
+        rng = np.random.default_rng([config.queue.seed, pool.project_id, number])
+        try:
+            self.scorer.look(np.flatnonzero(allowed), pool.embeddings, self._tasks(pool), rng)
+        except RemoteError as error:
+            if not needed:
+                raise
+            trouble = str(error)
+            log.warning("project %s: %s; the round goes on without it", pool.project_id, error)
+        pool.head = RemoteHead(self.scorer, self._kind) if self.scorer.can_predict() else None
+        return trouble
+
+    def results(self, pool: TaskPool, rows: Positions, *, needed: bool) -> dict[int, tuple[Json, ...]]:
+        """Ask about the front's `rows` (m,) in their order, and write what was answered; by row.
+
+        Rows that there was no time for are missing: they go without. Raises RemoteError as `look` does.
+        """
+        try:
+            self.scorer.answer(rows, self._tasks(pool))
+        except RemoteError as error:
+            if not needed:
+                raise
+            log.warning("project %s: %s; the front goes without", pool.project_id, error)
+        return self.scorer.results(rows, self._kind, self._texts(pool, rows))
+
+    def _texts(self, pool: TaskPool, rows: Positions) -> list[str]:
+        return [] if self._kind.takes == "image" else [str(text) for text in pool.inputs(rows)]
+
+    def _tasks(self, pool: TaskPool) -> Tasks:
+        def read(rows: Positions) -> list[Json]:
+            data = self._store.tasks.data_of(pool.project_id, rows.tolist())
+            ids = pool.task_ids[rows].tolist()
+            return [{"id": id_, "data": each} for id_, each in zip(ids, data, strict=True)]
+
+        return read
+
+
+def is_remote(name: str) -> bool:
+    """Whether a proxy or target of this name is an ML backend elsewhere."""
+    return name == NAME
