@@ -13,6 +13,7 @@ from backend import encoders, models
 from backend.config import Catalogue, Config, load
 from backend.domain import ConfigError
 from backend.labelstudio import LabelStudio
+from backend.models.targets import AUTO, check_target, target_names
 from backend.store import Store
 from strategies.registry import build
 
@@ -91,6 +92,8 @@ def catalogue() -> Catalogue:
         strategy=build,
         encoder_options=_checked(encoders.make),
         proxy_options=_checked(models.check),
+        targets=(AUTO, *target_names()),
+        target_options=_checked(check_target),
     )
 
 

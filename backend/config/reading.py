@@ -27,6 +27,7 @@ _WHERE_SECRETS_GO = {
     "store": "NEXTLABEL_STORE_URL",
     "encoder": "HF_TOKEN",
     "proxy": "HF_TOKEN",
+    "target": "HF_TOKEN",
     "web": "NEXTLABEL_PASSWORD",
     "notify": "NEXTLABEL_SMTP_PASSWORD",
     "password": "NEXTLABEL_PASSWORD",
@@ -43,7 +44,8 @@ class Catalogue:
     """What this installation can do.
 
     strategy:        builds a strategy from its expression; raises ValueError that says what is wrong
-    encoder_options: the same for an encoder's name and options; proxy_options for a proxy's
+    encoder_options: the same for an encoder's name and options; proxy_options for a proxy's,
+                     and target_options for a target's
     """
 
     encoders: tuple[str, ...]
@@ -51,6 +53,8 @@ class Catalogue:
     strategy: Callable[[str], object]
     encoder_options: Check = _anything
     proxy_options: Check = _anything
+    targets: tuple[str, ...] = ("auto",)
+    target_options: Check = _anything
 
     @property
     def named(self) -> Mapping[str, tuple[tuple[str, ...], Check]]:
@@ -58,6 +62,7 @@ class Catalogue:
         return {
             "encoder": (self.encoders, self.encoder_options),
             "proxy": (self.proxies, self.proxy_options),
+            "target": (self.targets, self.target_options),
         }
 
 
@@ -167,7 +172,7 @@ class _Reading:
             for key in ("strategy", "cold_start"):
                 if key in valid and (own is None or key in own):
                     self._try(self._where(name, key, prefix), partial(self.catalogue.strategy, valid[key]))
-        elif name in self.catalogue.named and "name" in valid:
+        elif name in self.catalogue.named and valid.get("name") is not None:
             known, check = self.catalogue.named[name]
             kind = valid["name"]
             if kind not in known:

@@ -127,6 +127,25 @@ class Proxy(Section):
     options: Options = Field(default={}, description="What that head takes.")
 
 
+class Target(Section):
+    """The large model that is fine-tuned beside the rounds, pre-annotates, and is taken away."""
+
+    name: Annotated[Name | None, Expected("a target's name, auto or null")] = Field(
+        default="auto",
+        description="Which target: classifier, tagger, regressor, image_classifier, ngram, or auto for what "
+        "suits the labels; null trains none.",
+    )
+    options: Options = Field(
+        default={}, description="What that target takes, such as {model: FOLDER_OR_NAME, epochs: 4}."
+    )
+    every: int = Field(
+        default=200, ge=1, le=1_000_000, description="Train again after so many new annotations."
+    )
+    least: int = Field(
+        default=100, ge=5, le=1_000_000, description="So many annotations are wanted for the first time."
+    )
+
+
 class Selection(Section):
     """How the next tasks are chosen."""
 
@@ -202,6 +221,7 @@ class ProjectConfig(Section):
     labels: Labels = Labels()
     encoder: Encoder = Encoder()
     proxy: Proxy = Proxy()
+    target: Target = Target()
     selection: Selection = Selection()
     queue: Queue = Queue()
     rounds: Rounds = Rounds()
@@ -239,6 +259,7 @@ PROJECT_SECTIONS: Mapping[str, type[Section]] = {
     "labels": Labels,
     "encoder": Encoder,
     "proxy": Proxy,
+    "target": Target,
     "selection": Selection,
     "queue": Queue,
     "rounds": Rounds,
