@@ -158,6 +158,22 @@ class RemoteModel:
         return read
 
 
-def is_remote(name: str) -> bool:
-    """Whether a proxy or target of this name is an ML backend elsewhere."""
-    return name == NAME
+def remote_of(
+    store: Store,
+    config: Config,
+    known: Connection,
+    kind: LabelKind,
+    *,
+    progress: Progress = silent,
+    pause: Callable[[], None] = lambda: None,
+) -> RemoteModel | None:
+    """Make the remote model that the project's configuration names as its proxy, or None.
+
+    errors: ConfigError where its options cannot be used
+    """
+    proxy = config.for_project(known.id).proxy
+    if proxy.name != NAME:
+        return None
+    return RemoteModel.open(
+        store, config, known, kind, proxy.options, drives=True, progress=progress, pause=pause
+    )
