@@ -26,6 +26,8 @@ WITHIN = 1.6448536
 _FEWEST = 3
 _FEWEST_FOR_SPREAD = 50
 _WIDEST = 4.0
+_CHOSEN = 3.0
+"""How many rows' worth of certainty it costs that the same rows have chosen the penalty."""
 _CERTAIN = 2.0
 """Standard errors by which a spread of its own must be likelier before it is believed."""
 
@@ -102,7 +104,7 @@ class NumberHead:
             mean=found.ridge,
             spread=spread,
             typical=typical,
-            scale=_reach(errors / usual) / WITHIN,
+            scale=_reach(errors / usual) / WITHIN * (1 + _CHOSEN / len(errors)),
             low=low,
             high=high,
             prior=float(exact.std()),

@@ -46,13 +46,12 @@ class Fit:
 
     left_out: (n,) number of each row by the regression of all others
     leverage: (n,) of each row in its own regression, 1/n included, below 1
-    error:    mean squared error of `left_out`
     """
 
     ridge: Ridge
     left_out: Numbers
     leverage: Numbers
-    error: float
+    penalty: float
 
 
 class RidgeProblem(Rotated):
@@ -72,16 +71,14 @@ class RidgeProblem(Rotated):
         lengths = self._variances.astype(np.float64) * n
         pull = (targets - bias).astype(np.float32) @ self._rows
         squares = self._rows * self._rows
-        best: Fit | None = None
+        tried: list[Fit] = []
         for penalty in PENALTIES:
             shrunk = (1 / (lengths + penalty)).astype(np.float32)
             weights = pull * shrunk
             leverage = np.minimum(squares @ shrunk + 1 / n, 1 - 1e-3).astype(np.float64)
             residual = targets - bias - (self._rows @ weights).astype(np.float64)
             left_out = targets - residual / (1 - leverage)
-            error = float(np.mean((targets - left_out) ** 2))
-            if best is None or error < best.error:
-                ridge = Ridge(self._center, self._axes, weights, shrunk, bias)
-                best = Fit(ridge, left_out, leverage, error)
-        assert best is not None
-        return best
+            tried.append(
+                Fit(Ridge(self._center, self._axes, weights, shrunk, bias), left_out, leverage, penalty)
+            )
+        return min(tried, key=lambda fit: float(np.mean((targets - fit.left_out) ** 2)))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +16,18 @@ from hypothesis import strategies as st
 
 from backend import models
 from backend.domain import ConfigError, EncoderError
-from backend.labels import Form
+from backend.encoders.tokens import Tokens
+from backend.labels.forms import Form, Span, Targets, alike, blank
 from backend.models import HEADS
 from backend.models.ensemble import EnsembleHead, resampled
 from backend.models.linear import LinearHead
-from strategies.types import BadInput, Floats, Positions
+from strategies import checks
+from strategies.types import BadInput, Floats, Mask, Positions, Prediction, Probabilities
 from strategies.uncertainty import bald, energy
 
 CLASSES = 4
+FORMS = [Form.CLASSES, Form.TAGS, Form.NUMBER, Form.SPANS]
+"""Forms that are learned; regions are kept and shown."""
 
 
 def blobs(seed: int, n: int = 90, classes: int = 3, noise: float = 0.5) -> tuple[Floats, Positions]:
@@ -28,31 +35,162 @@ def blobs(seed: int, n: int = 90, classes: int = 3, noise: float = 0.5) -> tuple
     rng = np.random.default_rng(seed)
     targets = np.arange(n) % classes
     rows = np.eye(8)[targets] + noise * rng.normal(size=(n, 8))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), targets
+    return unit(rows), targets
 
 
-@pytest.fixture(params=models.names(Form.CLASSES))
-def name(request):
+def unit(rows: np.ndarray) -> Floats:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def tagged(seed: int, n: int = 90, noise: float = 0.5) -> tuple[Floats, Mask]:
+    """Rows that are the sum of a direction per tag; the last tag never occurs."""
+    rng = np.random.default_rng(seed)
+    targets = rng.random((n, CLASSES)) < (0.5, 0.3, 0.3, 0)
+    return unit(targets @ np.eye(CLASSES, 8) + 0.5 * noise * rng.normal(size=(n, 8))), targets
+
+
+def numbered(seed: int, n: int = 90, noise: float = 0.5) -> tuple[Floats, Floats]:
+    """Numbers that rise along one direction."""
+    rng = np.random.default_rng(seed)
+    rows = unit(rng.normal(size=(n, 8)))
+    return rows, 40 + 10 * (rows @ np.eye(8)[0] + 0.2 * noise * rng.normal(size=n))
+
+
+def preferred(seed: int, n: int = 90, noise: float = 0.5) -> tuple[Floats, Positions]:
+    """Differences, and which side lies farther along one direction."""
+    rng = np.random.default_rng(seed)
+    rows = unit(rng.normal(size=(n, 8)))
+    return rows, (rows[:, 0] + 0.2 * noise * rng.normal(size=n) < 0).astype(np.int64)
+
+
+def spanned(seed: int, n: int = 90, noise: float = 0.5) -> tuple[Tokens, Targets]:
+    """Texts of six tokens of two characters and a space, an entity of two tokens in most of them."""
+    rng = np.random.default_rng(seed)
+    kinds, targets = np.zeros((n, 6), np.int64), np.empty(n, object)
+    for text in range(n):
+        label, first = int(rng.integers(3)), int(rng.integers(5))
+        targets[text] = () if text % 5 == 0 else (Span(3 * first, 3 * first + 5, label),)
+        if targets[text]:
+            kinds[text, first : first + 2] = 2 * label + 1, 2 * label + 2
+    values = unit(np.eye(8)[kinds.ravel()] + 0.3 * noise * rng.normal(size=(6 * n, 8)))
+    begin = np.tile(np.arange(6) * 3, n)
+    return Tokens(values, np.arange(n + 1) * 6, np.stack([begin, begin + 2], axis=1)), targets
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a head of some form can learn, and what it cannot.
+
+    draw:   features and targets, by seed and number
+    score:  the least that answers to fresh rows of little noise are alike to the truth
+    alone:  targets that are too little to learn from
+    wrong:  targets (n, ...) that do not fit the form
+    """
+
+    draw: Callable[..., tuple[Any, Targets]]
+    classes: int
+    score: float
+    alone: Callable[[Targets], Targets]
+    wrong: Sequence[Callable[[Targets], Targets]]
+
+
+EXAMPLES = {
+    Form.CLASSES: Example(
+        blobs, CLASSES, 0.9, np.zeros_like, [lambda targets: targets + CLASSES, lambda targets: targets - 1]
+    ),
+    Form.TAGS: Example(
+        tagged,
+        CLASSES,
+        0.9,
+        np.zeros_like,
+        [lambda targets: targets[:, :-1], lambda targets: targets.astype(np.int64)],
+    ),
+    Form.NUMBER: Example(
+        numbered, 0, 0.9, np.ones_like, [lambda targets: targets[:, None], lambda targets: targets * np.nan]
+    ),
+    Form.SPANS: Example(spanned, CLASSES, 0.8, lambda targets: targets[:0], []),
+}
+PAIRS = Example(
+    preferred, 2, 0.9, lambda targets: targets[:1], [lambda targets: targets + 2, lambda targets: targets - 1]
+)
+
+
+def example_of(form: Form, name: str) -> Example:
+    return PAIRS if name == "preference" else EXAMPLES[form]
+
+
+CASES = [(form, name) for form in FORMS for name in models.names(form)]
+
+
+@pytest.fixture(params=CASES, ids=[f"{form}-{name}" for form, name in CASES])
+def case(request):
     return request.param
 
 
 @pytest.fixture
-def head(name):
-    return models.make(name, {}, classes=CLASSES)
+def example(case) -> Example:
+    return example_of(*case)
 
 
-def test_it_learns(head) -> None:
-    """Better than nine in ten on fresh rows of classes that lie apart."""
-    head.fit(*blobs(0, noise=0.3), seed=0)
-    rows, targets = blobs(1, noise=0.3)
-    assert (head.predict(rows).mean.argmax(axis=1) == targets).mean() > 0.9
+@pytest.fixture
+def head(case, example):
+    form, name = case
+    return models.make(name, {}, classes=example.classes, form=form)
+
+
+def parts(prediction: Prediction) -> dict[str, Any]:
+    """The arrays of a prediction."""
+    found = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def same(one: Prediction, other: Prediction) -> None:
+    assert type(one) is type(other)
+    for (name, value), twin in zip(parts(one).items(), parts(other).values(), strict=True):
+        np.testing.assert_array_equal(value, twin, err_msg=name)
+
+
+def some(features: Any, count: int) -> Any:
+    return features.take(np.arange(count)) if isinstance(features, Tokens) else features[:count]
+
+
+def test_every_form_has_a_proxy_called_linear() -> None:
+    """The default proxy learns whatever the control tag asks for."""
+    assert [form for form in FORMS if models.names(form) and "linear" not in models.names(form)] == []
+    assert {Form.CLASSES, Form.TAGS, Form.NUMBER} <= {form for form, _ in CASES}
+
+
+def test_it_learns(case, example, head) -> None:
+    """Nearly always right on fresh rows that are easy to tell."""
+    head.fit(*example.draw(0, 200, noise=0.3), seed=0)
+    features, targets = example.draw(1, 200, noise=0.3)
+    answers = models.answers(head, features)
+    assert alike(case[0], targets, answers.targets).mean() > example.score
 
 
 @pytest.mark.parametrize("n", [0, 1, 50])
-def test_it_answers_with_probabilities_and_perhaps_evidence(head, n: int) -> None:
-    """(members, n, classes), each row summing to one; a class without labels gets nothing."""
+def test_it_predicts_what_strategies_take_and_answers_in_its_form(case, example, head, n: int) -> None:
+    """A prediction that strategies accept; targets as the form's arrays hold them; scores from 0 to 1."""
+    head.fit(*example.draw(0), seed=0)
+    features = some(example.draw(1)[0], n)
+    prediction = head.predict(features)
+    checks.prediction(prediction, n)
+    assert len(prediction) == n
+    answers = head.decide(features, prediction)
+    assert answers.targets.dtype == blank(case[0], 0, example.classes).dtype
+    assert answers.targets.shape == blank(case[0], n, example.classes).shape
+    assert answers.scores.shape == (n,)
+    assert ((answers.scores >= 0) & (answers.scores <= 1)).all()
+
+
+@pytest.mark.parametrize("n", [0, 1, 50])
+@pytest.mark.parametrize("name", [name for name in models.names(Form.CLASSES) if name != "preference"])
+def test_a_class_without_labels_gets_nothing_and_evidence_is_finite(name: str, n: int) -> None:
+    """(members, n, classes), each row summing to one."""
+    head = models.make(name, {}, classes=CLASSES)
     head.fit(*blobs(0), seed=0)
     found = head.predict(blobs(1)[0][:n])
+    assert isinstance(found, Probabilities)
     assert found.values.shape[1:] == (n, CLASSES)
     assert found.values.dtype == np.float32
     np.testing.assert_allclose(found.values.sum(axis=2), 1, atol=1e-5)
@@ -62,83 +200,90 @@ def test_it_answers_with_probabilities_and_perhaps_evidence(head, n: int) -> Non
         assert np.isfinite(found.evidence).all()
 
 
-def test_the_same_seed_gives_the_same_answers(name, head) -> None:
+def test_the_same_seed_gives_the_same_answers(case, example, head) -> None:
     """Nothing but the seed is drawn from."""
-    rows, targets = blobs(0)
-    twin = models.make(name, {}, classes=CLASSES)
-    head.fit(rows, targets, seed=3)
-    twin.fit(rows, targets, seed=3)
-    np.testing.assert_array_equal(head.predict(rows).values, twin.predict(rows).values)
+    features, targets = example.draw(0)
+    twin = models.make(case[1], {}, classes=example.classes, form=case[0])
+    head.fit(features, targets, seed=3)
+    twin.fit(features, targets, seed=3)
+    same(head.predict(features), twin.predict(features))
 
 
-def test_a_fit_forgets_what_was_learned_before(name, head) -> None:
+def test_a_fit_forgets_what_was_learned_before(case, example, head) -> None:
     """Fit twice or once, the answers are those of the last labels."""
-    rows, targets = blobs(0)
-    head.fit(rows, (targets + 1) % 3, seed=0)
-    head.fit(rows, targets, seed=0)
-    once = models.make(name, {}, classes=CLASSES)
-    once.fit(rows, targets, seed=0)
-    np.testing.assert_array_equal(head.predict(rows).values, once.predict(rows).values)
+    features, targets = example.draw(0)
+    head.fit(features, np.roll(targets, 1, axis=0), seed=0)
+    head.fit(features, targets, seed=0)
+    once = models.make(case[1], {}, classes=example.classes, form=case[0])
+    once.fit(features, targets, seed=0)
+    same(head.predict(features), once.predict(features))
 
 
-def test_what_cannot_be_learned_is_refused_and_leaves_the_last_fit(head) -> None:
+def test_what_cannot_be_learned_is_refused_and_leaves_the_last_fit(example, head) -> None:
     """It says so beforehand, too."""
-    rows, targets = blobs(0)
-    head.fit(rows, targets, seed=0)
-    before = head.predict(rows).values
-    alone = np.zeros(len(rows), np.int64)
+    features, targets = example.draw(0)
+    head.fit(features, targets, seed=0)
+    before = head.predict(features)
+    alone = example.alone(targets)
     assert head.can_fit(targets)
     assert not head.can_fit(alone)
-    for wrong_rows, wrong_targets in [
-        (rows, alone),
-        (rows[:5], targets),
-        (rows, targets + CLASSES),
-        (rows, targets - 1),
-        (rows * np.nan, targets),
-    ]:
+    cases = [(some(features, len(alone)), alone), (some(features, 5), targets)]
+    cases += [(features, change(targets)) for change in example.wrong]
+    if isinstance(features, np.ndarray):
+        cases.append((features * np.nan, targets))
+    for wrong_features, wrong_targets in cases:
         with pytest.raises(BadInput):
-            head.fit(wrong_rows, wrong_targets, seed=0)
-    np.testing.assert_array_equal(head.predict(rows).values, before)
+            head.fit(wrong_features, wrong_targets, seed=0)
+    same(head.predict(features), before)
 
 
-def test_asking_too_early_or_in_another_dimension_is_refused(head, tmp_path: Path) -> None:
+def test_asking_too_early_or_in_another_dimension_is_refused(example, head, tmp_path: Path) -> None:
+    features, targets = example.draw(0)
     with pytest.raises(BadInput, match="before it was fitted"):
-        head.predict(blobs(0)[0])
+        head.predict(features)
     with pytest.raises(BadInput, match="before it was fitted"):
         head.save(tmp_path)
-    head.fit(*blobs(0), seed=0)
-    with pytest.raises(BadInput, match=r"expected \(n, 8\)"):
-        head.predict(np.eye(3, dtype=np.float32))
+    head.fit(features, targets, seed=0)
+    narrow: Any = np.eye(3, dtype=np.float32)
+    if isinstance(features, Tokens):
+        narrow = Tokens(narrow, np.array([0, 3]), np.array([[0, 1], [1, 2], [2, 3]]))
+    with pytest.raises(BadInput, match=r"expected \(\w+, 8\)"):
+        head.predict(narrow)
 
 
-def test_a_fresh_head_is_unfitted_and_answers_alike(head) -> None:
+def test_a_fresh_head_is_unfitted_and_answers_alike(case, example, head) -> None:
     """Cross-fitting needs the answers, not the calibration."""
-    rows, targets = blobs(0, 150)
-    head.fit(rows, targets, seed=0)
+    features, targets = example.draw(0, 150)
+    head.fit(features, targets, seed=0)
     fresh = head.fresh()
     with pytest.raises(BadInput, match="before it was fitted"):
-        fresh.predict(rows)
-    fresh.fit(rows, targets, seed=0)
-    answers = [one.predict(rows).mean.argmax(axis=1) for one in (head, fresh)]
-    assert (answers[0] == answers[1]).mean() > 0.98
+        fresh.predict(features)
+    fresh.fit(features, targets, seed=0)
+    answers = [models.answers(one, features).targets for one in (head, fresh)]
+    assert alike(case[0], *answers).mean() > 0.97
 
 
-def test_a_saved_head_predicts_the_same_with_numpy_alone(name, head, tmp_path: Path) -> None:
-    """No SciPy, scikit-learn or torch is imported to load and predict; one file is written."""
-    rows, targets = blobs(0)
-    head.fit(rows, targets, seed=0)
+def test_a_saved_head_predicts_the_same_with_numpy_alone(example, head, tmp_path: Path) -> None:
+    """No SciPy, scikit-learn or torch is imported to load, predict and decide; one file is written."""
+    features, targets = example.draw(0)
+    head.fit(features, targets, seed=0)
     head.save(tmp_path / "head")
     assert len(list((tmp_path / "head").iterdir())) == 1
-    np.save(tmp_path / "rows.npy", rows)
-    expected = head.predict(rows)
-    np.savez(tmp_path / "expected.npz", values=expected.values, evidence=expected.evidence)
+    given = vars(features) if isinstance(features, Tokens) else {"rows": features}
+    np.savez(tmp_path / "given.npz", **given)
+    expected = head.predict(features)
+    np.savez(tmp_path / "expected.npz", **parts(expected))
+    np.save(tmp_path / "scores.npy", head.decide(features, expected).scores)
     program = (
         "import sys, pathlib, importlib, numpy as np; folder = pathlib.Path(sys.argv[1])\n"
         f"from {type(head).__module__} import {type(head).__name__} as Head\n"
-        "found = Head.load(folder / 'head').predict(np.load(folder / 'rows.npy'))\n"
-        "expected = np.load(folder / 'expected.npz')\n"
-        "assert np.array_equal(found.values, expected['values'])\n"
-        "assert np.array_equal(found.evidence, expected['evidence'])\n"
+        "from backend.encoders.tokens import Tokens\n"
+        "given = dict(np.load(folder / 'given.npz'))\n"
+        "features = Tokens(**given) if 'starts' in given else given['rows']\n"
+        "head = Head.load(folder / 'head'); found = head.predict(features)\n"
+        "for name, value in np.load(folder / 'expected.npz').items():\n"
+        "    assert np.array_equal(getattr(found, name), value), name\n"
+        "assert np.array_equal(head.decide(features, found).scores, np.load(folder / 'scores.npy'))\n"
         "print(sorted({'scipy', 'sklearn', 'torch', 'faiss'} & set(sys.modules)))"
     )
     root = Path(models.__file__).parents[2]
@@ -147,13 +292,13 @@ def test_a_saved_head_predicts_the_same_with_numpy_alone(name, head, tmp_path: P
     )
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
     again = type(head).load(tmp_path / "head")
-    again.fit(rows, targets, seed=0)
-    np.testing.assert_array_equal(again.predict(rows).values, expected.values)
+    again.fit(features, targets, seed=0)
+    same(again.predict(features), expected)
 
 
 @pytest.mark.parametrize("kept", [None, b"", b"PK\x03\x04 torn"])
-def test_a_missing_or_torn_file_is_one_clear_error(head, tmp_path: Path, kept: bytes | None) -> None:
-    head.fit(*blobs(0), seed=0)
+def test_a_missing_or_torn_file_is_one_clear_error(example, head, tmp_path: Path, kept: bytes | None) -> None:
+    head.fit(*example.draw(0), seed=0)
     head.save(tmp_path)
     (file,) = tmp_path.iterdir()
     if kept is None:
@@ -164,10 +309,16 @@ def test_a_missing_or_torn_file_is_one_clear_error(head, tmp_path: Path, kept: b
         type(head).load(tmp_path)
 
 
-def test_unknown_options_are_refused_with_the_known_ones(name) -> None:
+def test_unknown_options_are_refused_with_the_known_ones(case, example) -> None:
+    form, name = case
     with pytest.raises(ConfigError, match=r"its options are|known:"):
-        models.make(name, {"strenght": 3}, classes=2)
-    assert "classes" in HEADS[Form.CLASSES].options(name)
+        models.make(name, {"strenght": 3}, classes=example.classes, form=form)
+    assert "classes" in HEADS[form].options(name)
+
+
+def test_every_head_can_be_checked_by_its_name_alone(case) -> None:
+    """The configuration is checked before anybody knows how many labels there are."""
+    models.check(case[1], {})
 
 
 def test_evidence_is_less_far_from_what_was_learned() -> None:
