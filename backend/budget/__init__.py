@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backend.budget import wording
 from backend.budget.advice import Advice, Purchase, Reason, Recommendation, recommend
 from backend.budget.allowance import Allowance, Kind, Limit, Measured, allowance, measured
 from backend.budget.closing import give_back
@@ -64,4 +65,5 @@ __all__ = [
     "spent",
     "stand_of",
     "with_shares",
+    "wording",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from backend.cli import checking, compressing, playing, projects, serving, simulating
+from backend.cli import budgeting, checking, compressing, playing, projects, serving, simulating
 from backend.cli.setup import Setup
 from backend.domain import NextlabelError
 
@@ -52,6 +52,7 @@ def environment() -> Mapping[str, str]:
 for command in (
     *serving.COMMANDS,
     *projects.COMMANDS,
+    *budgeting.COMMANDS,
     *checking.COMMANDS,
     *playing.COMMANDS,
     *simulating.COMMANDS,
