@@ -12,7 +12,9 @@ from strategies.cold_start import Typicality
 from strategies.coverage import Coverage
 from strategies.registry import STRATEGIES, describe
 from strategies.seals import Seals
-from strategies.types import Mask, Pool, Positions, QueryStrategy, Ranking
+from strategies.types import Mask, Pool, Positions, Prediction, QueryStrategy, Ranking, TagProbabilities
+from strategies.uncertainty import rare_tag
+from strategies.uncertainty_k_center import UncertaintyKCenter
 
 LARGE = 100_000
 
@@ -26,19 +28,35 @@ class Auto:
     cold_labels: with the first labels a model's uncertainty says more of the model than of the task
     then:        ranks from there on: coverage of what the model is unsure of, over SEALS candidates in pools
                  of 100,000 rows and more. It was best of all in tests/benchmarks/label_efficiency.py.
+    tags:        ranks instead where an input may have several tags: what is rare among them must be found
+                 first, see tests/benchmarks/goemotions.py
     """
 
     cold_start: QueryStrategy = field(default_factory=Typicality)
     cold_labels: int = 20
     then: QueryStrategy = field(default_factory=lambda: Seals(Coverage(), from_rows=LARGE))
+    tags: QueryStrategy = field(default_factory=lambda: Seals(UncertaintyKCenter(rare_tag), from_rows=LARGE))
 
     def __post_init__(self) -> None:
         checks.whole("cold_labels", self.cold_labels, 0)
 
     def __call__(self, pool: Pool, candidates: Positions | Mask, k: int, rng: Generator) -> Ranking:
-        """Let the one or the other rank, as the number of labels says."""
-        cold = int(np.count_nonzero(pool.labelled)) < self.cold_labels
-        return (self.cold_start if cold else self.then)(pool, candidates, k, rng)
+        """Let one of the three rank, as the number of labels and the model's kind of answer say."""
+        if int(np.count_nonzero(pool.labelled)) < self.cold_labels:
+            return self.cold_start(pool, candidates, k, rng)
+        several = isinstance(_sample(pool, candidates), TagProbabilities)
+        return (self.tags if several else self.then)(pool, candidates, k, rng)
 
     def __str__(self) -> str:
         return describe(self)
+
+
+def _sample(pool: Pool, candidates: Positions | Mask) -> Prediction | None:
+    """Ask the model about the first candidate, to see what kind of answer it gives."""
+    given = np.asarray(candidates)
+    if given.size == 0 or (given.dtype == np.bool_ and not given.any()):
+        return None
+    first = int(given.argmax()) if given.dtype == np.bool_ else int(given.flat[0])
+    if not 0 <= first < len(pool.labelled):  # whoever ranks refuses it
+        return None
+    return pool.predict(np.array([first], np.int64))

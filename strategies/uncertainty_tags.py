@@ -8,6 +8,9 @@ import numpy as np
 
 from strategies.types import Floats, TagProbabilities
 
+SELDOM = 1e-4
+"""A tag counts as this frequent at least: below, nothing but rounding is weighed."""
+
 
 def margin(probabilities: Floats) -> Floats:
     """Score each probability: 1 at one half, 0 at either end. With two answers, least confidence as well."""
@@ -32,6 +35,20 @@ def average(prediction: TagProbabilities, score: Callable[[Floats], Floats]) -> 
 def hardest(prediction: TagProbabilities) -> Floats:
     """Give the margin of each input's most doubtful tag: (n,)."""
     return _unit(margin(_mean(prediction)).max(axis=1))
+
+
+def rare(prediction: TagProbabilities, power: float) -> Floats:
+    """Sum each tag's variance p (1 - p), divided by (the tag's average probability) to the `power`: (n,).
+
+    A share of this prediction's largest. With power 1 the doubts about each tag sum to about the same.
+    """
+    mean = _mean(prediction).astype(np.float64)
+    if len(mean) == 0:
+        return np.zeros(0, np.float32)
+    frequency = np.maximum(mean.mean(axis=0), SELDOM)
+    score = (mean * (1 - mean)) @ frequency**-power
+    largest = score.max()
+    return _unit(score / largest if largest > 0 else score)
 
 
 def bald(prediction: TagProbabilities) -> Floats:

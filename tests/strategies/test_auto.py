@@ -7,6 +7,7 @@ import pytest
 
 from strategies import ArrayPool, BadInput, Probabilities, build
 from strategies.seals import find_seals
+from strategies.types import TagProbabilities
 
 
 def pool_with(labels, asked=None):
@@ -39,6 +40,18 @@ def test_before_the_twentieth_label_the_cold_start_ranks_and_no_model_is_asked(l
 def test_from_the_twentieth_label_on_coverage_ranks(labels):
     """The same picks as by coverage alone; the pool is small, so SEALS lets everything in."""
     assert ranked("auto", pool_with(labels)) == ranked("coverage", pool_with(labels))
+
+
+@pytest.mark.parametrize("as_mask", [False, True])
+def test_where_inputs_have_several_tags_it_looks_for_the_rare_ones(as_mask):
+    """The model's kind of answer decides; one row tells it."""
+    pool = pool_with(60)
+    tags = ArrayPool(pool.embeddings, pool.labelled, lambda rows: TagProbabilities(pool.model(rows).values))
+    candidates = ~tags.labelled if as_mask else tags.candidates
+    found = build("auto")(tags, candidates, 12, np.random.default_rng(4)).positions.tolist()
+    assert found == ranked("uncertainty_k_center(rare_tag)", tags)
+    assert ranked("auto(tags=random)", tags) == ranked("random", tags)
+    assert ranked("auto(tags=random)", pool) == ranked("coverage", pool)
 
 
 def test_its_parts_can_be_named():

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from strategies import UNCERTAINTIES, ArrayPool, BadInput, Probabilities, build, checks
 from strategies.types import Gaussian, TagProbabilities, TokenProbabilities
-from strategies.uncertainty import bald, energy, entropy, hardest_tag, least_confidence, margin, mnlp, top
+from strategies.uncertainty import (
+    bald,
+    energy,
+    entropy,
+    hardest_tag,
+    least_confidence,
+    margin,
+    mnlp,
+    rare_tag,
+    top,
+)
 
 SHARPNESS = [0.05, 1, 20]
 
@@ -73,7 +83,7 @@ def works(name, prediction):
     """Whether the uncertainty can score this kind at all."""
     if name == "energy":
         return isinstance(prediction, Probabilities)
-    return not (name in {"bald", "hardest_tag"} and isinstance(prediction, TokenProbabilities))
+    return not (name in {"bald", "hardest_tag", "rare_tag"} and isinstance(prediction, TokenProbabilities))
 
 
 @settings(max_examples=50, deadline=None)
@@ -103,6 +113,33 @@ def test_a_tag_is_a_class_of_two(seed, members, n, tags):
     likelier = np.array([tag.mean.max(axis=1) for tag in both])
     geometric = [math.prod(column) ** (1 / tags) for column in likelier.T.tolist()]
     np.testing.assert_allclose(mnlp(prediction), 2 * (1 - np.array(geometric)), atol=1e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 9), st.integers(1, 5))
+def test_doubts_about_rare_tags_count_more(seed, members, n, tags):
+    """Twin: a loop over inputs and tags, each doubt divided by how frequent the model holds the tag."""
+    values = np.random.default_rng(seed).beta(0.5, 2, (members, n, tags)).astype(np.float32)
+    chance = values.mean(axis=0).tolist()
+    frequency = [sum(row[t] for row in chance) / n for t in range(tags)]
+    twin = [sum(p * (1 - p) / frequency[t] for t, p in enumerate(row)) for row in chance]
+    np.testing.assert_allclose(rare_tag(TagProbabilities(values)), np.array(twin) / max(twin), atol=1e-4)
+
+
+def test_the_likely_bearer_of_a_rare_tag_comes_before_doubts_about_a_frequent_one():
+    """Where the average tag's margin asks for coin flips, the rare tag is asked for."""
+    chance = np.full((100, 2), (0.5, 0.001), np.float32)
+    chance[7] = 0.9, 0.2
+    prediction = TagProbabilities(chance[None])
+    assert rare_tag(prediction).argmax() == 7
+    assert margin(prediction).argmax() != 7
+
+
+def test_tags_that_never_occur_weigh_nothing():
+    """Probabilities of zero and one leave no doubt, and no division by zero."""
+    values = np.zeros((1, 5, 3), np.float32)
+    values[..., 1] = 1
+    assert (rare_tag(TagProbabilities(values)) == 0).all()
 
 
 @settings(max_examples=50, deadline=None)
