@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 
 from strategies import ArrayPool, BadInput, Probabilities, build
-from strategies.registry import STRATEGIES, Uncertainty, discover
-from strategies.types import QueryStrategy
+from strategies.registry import STRATEGIES, UNCERTAINTIES, Uncertainty, discover
+from strategies.types import Gaussian, QueryStrategy, TagProbabilities
 
 discover()
 
 # these draw rows by place: another order of the pool is another draw
 DRAWS = {"alfa_mix", "auto", "badge", "dropquery", "probcover", "random", "typicality"}
+
+
+NEED_CLASSES = {"alfa_mix", "badge", "cal", "dropquery"}
+NEED_MORE = {"energy": "evidence"}
+SHAPES = ["top({})", "coverage({})", "uncertainty_k_center({})", "cluster_margin({})", "seals({})"]
 
 
 def example(name):
@@ -251,3 +256,71 @@ def test_a_question_that_makes_no_sense_is_refused(strategy, candidates, k, mess
 def test_its_description_builds_it_again(strategy):
     """`str` is the expression with every parameter spelled out."""
     assert build(str(strategy)) == strategy
+
+
+# --- tags and numbers ------------------------------------------------------------------------------
+
+
+def tags(rows):
+    """Five tags, each a fixed function of the embedding, two of them rare."""
+    weights = np.random.default_rng(99).normal(size=(rows.shape[1], 5)) * 4
+    logits = rows @ weights - np.array([0, 1, 2, 5, 6])
+    return TagProbabilities((1 / (1 + np.exp(-logits)))[None].astype(np.float32))
+
+
+def numbers(rows):
+    """A number that rises along one axis, and an error that rises along another."""
+    return Gaussian(rows[:, 0] * 3, np.exp(rows[:, 1]).astype(np.float32))
+
+
+def pool_by(model, labelled=range(0, 40, 3)):
+    rows = clusters()
+    mask = np.zeros(len(rows), bool)
+    mask[list(labelled)] = True
+    return ArrayPool(rows, mask, model)
+
+
+@pytest.fixture(params=[tags, numbers], ids=["tags", "numbers"])
+def model(request):
+    return request.param
+
+
+@pytest.mark.parametrize("k", [0, 1, 25, 1000])
+def test_every_strategy_ranks_or_says_that_it_needs_classes(name, model, k):
+    """Those whose very idea is a class say so; all others rank as they rank classes."""
+    strategy, pool = example(name), pool_by(model)
+    if name in NEED_CLASSES and k:
+        with pytest.raises(BadInput, match=r"prediction is a \w+, expected Probabilities"):
+            ask(strategy, pool, k)
+    else:
+        ask(strategy, pool, k)
+
+
+def test_the_same_seed_gives_the_same_ranking_of_tags_and_numbers(name, model):
+    """Nothing but the generator is drawn from, whatever the model answers."""
+    if name in NEED_CLASSES:
+        pytest.skip("needs classes")
+    strategy, pool = example(name), pool_by(model)
+    first, second = (ask(strategy, pool, 20, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first.positions, second.positions)
+
+
+@pytest.mark.parametrize("uncertainty", list(UNCERTAINTIES))
+@pytest.mark.parametrize(
+    "shape", ["top({})", "coverage({})", "uncertainty_k_center({})", "cluster_margin({})", "seals({})"]
+)
+def test_every_uncertainty_fits_into_every_strategy_that_takes_one(uncertainty, shape, model):
+    """Any pair of them, or one clear word of what the model does not give."""
+    strategy, pool = build(shape.format(uncertainty)), pool_by(model)
+    if uncertainty in NEED_MORE:
+        with pytest.raises(BadInput, match=NEED_MORE[uncertainty]):
+            ask(strategy, pool, 12)
+    else:
+        ask(strategy, pool, 12)
+
+
+def test_numbers_that_are_all_as_sure_are_ranked_all_the_same():
+    """No spread at all: coverage is what is left, and nothing is divided by zero."""
+    pool = pool_by(lambda rows: Gaussian(np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)))
+    for expression in ("auto", "margin", "uncertainty_k_center(margin)", "cluster_margin(margin)"):
+        ask(build(expression), pool, 15)
