@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from backend.cli import budgeting, checking, compressing, playing, projects, serving, simulating
+from backend.cli import budgeting, checking, compressing, playing, projects, serving, simulating, training
 from backend.cli.setup import Setup
 from backend.domain import NextlabelError
 
@@ -57,6 +57,7 @@ for command in (
     *playing.COMMANDS,
     *simulating.COMMANDS,
     *compressing.COMMANDS,
+    *training.COMMANDS,
 ):
     group.add_command(command)
 

@@ -74,9 +74,10 @@ class TargetVersions:
         form: str,
         labels: tuple[str, ...],
         change: int,
+        figures: Mapping[str, Any],
         now: datetime,
     ) -> TargetVersion:
-        """Write down that a training begins, under the next number."""
+        """Write down that a training begins, under the next number, with what is known of it already."""
         with self._database.write() as db:
             fence(db, lease, now=now, table=training_lease)
             last = db.scalar(
@@ -96,7 +97,7 @@ class TargetVersions:
                     labels=list(labels),
                     change=change,
                     started_at=now,
-                    figures={},
+                    figures=dict(figures),
                     serves=False,
                 )
             )
@@ -108,6 +109,13 @@ class TargetVersions:
             fence(db, lease, now=now, table=training_lease)
             db.execute(_update(lease.project_id, number).values(attempt=table.c.attempt + 1))
             return _get(db, lease.project_id, number)
+
+    def paused(self, lease: Lease, number: int, *, seconds: float, now: datetime) -> None:
+        """A training was asked to stop: that attempt does not count as one that failed."""
+        with self._database.write() as db:
+            fence(db, lease, now=now, table=training_lease)
+            values = {"attempt": table.c.attempt - 1, "seconds": table.c.seconds + seconds}
+            db.execute(_update(lease.project_id, number).values(**values))
 
     def report(
         self, lease: Lease, number: int, progress: Mapping[str, Any], *, seconds: float, now: datetime

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from backend.encoders.efficientnet import LITE0
 from backend.encoders.pictures import read
 from backend.image_header import quiet
 from backend.labels.forms import Form
-from backend.models.fine_tuning.lite0 import lite0
+from backend.models.fine_tuning.lite0 import SIDE, lite0
 from backend.models.fine_tuning.network import (
     last_linear,
     pretrained,
@@ -29,6 +29,9 @@ from backend.models.fine_tuning.network import (
 )
 from strategies.types import Floats, Positions
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 AT_ONCE = {"cpu": 16, "cuda": 256}
 ENOUGH = 512
 """So many pixels a side are enough of a JPEG; the network sees fewer."""
@@ -38,7 +41,7 @@ SMALL, SMALL_SIDE = 64, 128
 
 @dataclass(frozen=True)
 class Pictures:
-    """Paths of n images; they are read when they are run."""
+    """Paths of n images, which are read when they are run; an empty path stands for a grey image."""
 
     paths: Sequence[str]
 
@@ -98,9 +101,16 @@ class ImageNetwork:
             write_mark(unfinished, about)
 
     def _prepared(self, path: str) -> NDArray[np.float32]:
-        image = read(path, enough=ENOUGH)
+        image = read(path, enough=ENOUGH) if path else grey()
         pixels: NDArray[np.float32] = self.processor(images=image, return_tensors="np")["pixel_values"][0]
         return pixels
+
+
+def grey() -> Image:
+    """Make an image with nothing on it."""
+    from PIL import Image
+
+    return Image.new("RGB", (SIDE, SIDE), "grey")
 
 
 def load(

@@ -1,0 +1,85 @@
+"""The target that serves: its answers pre-annotate, loaded when first asked, remembered by row."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.labels import Form, LabelKind
+from backend.labels.forms import Target, gather, one
+from backend.models import Decided
+from backend.models.targets import Model, answers_of, load_target
+from backend.store import Store, TargetVersion
+from backend.training.files import folder_of
+from strategies.types import Positions
+
+REMEMBERED = 100_000
+"""Answers that are kept."""
+AT_ONCE = 256
+"""Rows that are asked about between two looks at `pause`."""
+
+
+class Serving:
+    """One version of a target, and what it answered.
+
+    version: which one   form, labels: of its targets
+    """
+
+    def __init__(self, version: TargetVersion, folder: Path, *, most: int = REMEMBERED) -> None:
+        self.version = version
+        self.form = Form(version.form)
+        self.labels = version.labels
+        self._folder = folder
+        self._most = most
+        self._model: Model | None = None
+        self._known: OrderedDict[int, tuple[Target, float]] = OrderedDict()
+
+    @property
+    def model(self) -> Model:
+        """The model; loaded when first asked for. EncoderError where its folder is spoilt."""
+        if self._model is None:
+            self._model = load_target(self.version.name, self._folder)
+        return self._model
+
+    def decide(
+        self,
+        rows: Positions,
+        inputs: Callable[[Positions], Sequence[Any]],
+        *,
+        pause: Callable[[], None] = lambda: None,
+    ) -> Decided:
+        """Answer rows (m,) of the pool, whose inputs `inputs` reads; those answered before cost nothing."""
+        distinct = dict.fromkeys(rows.tolist())
+        found = {row: self._known[row] for row in distinct if row in self._known}
+        missing = np.array([row for row in distinct if row not in found], np.int64)
+        for start in range(0, len(missing), AT_ONCE):
+            pause()
+            part = missing[start : start + AT_ONCE]
+            decided = answers_of(self.model, list(inputs(part)))
+            for place, row in enumerate(part.tolist()):
+                found[row] = (one(self.form, decided.targets, place), float(decided.scores[place]))
+        for row in distinct:
+            self._known[row] = found[row]
+            self._known.move_to_end(row)
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
+        targets = gather(self.form, [found[row][0] for row in rows.tolist()], len(self.labels))
+        return Decided(targets, np.array([found[row][1] for row in rows.tolist()], np.float32))
+
+
+def serving(store: Store, home: Path, project_id: int, kind: LabelKind) -> Serving | None:
+    """Find the target that answers for `kind`; None while there is none, or it knows other labels."""
+    version = store.targets.serving(project_id)
+    if version is None or not suits(version, kind):
+        return None
+    folder = folder_of(home, project_id, version.number)
+    return Serving(version, folder) if folder.is_dir() else None
+
+
+def suits(version: TargetVersion, kind: LabelKind) -> bool:
+    """Whether a version learned what `kind` asks today."""
+    return (version.control, version.form, version.labels) == (kind.control, str(kind.form), kind.labels)
