@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from backend.budget import Budget, seed
+from backend.budget import give_back as reopen
 from backend.domain import (
     VERSION_PREFIX,
     WEBHOOK_SECRET_HEADER,
@@ -55,10 +57,12 @@ def connect(
     ml_backend_password: str | None = None,
     with_ml_backend: bool = False,
     with_webhook: bool = True,
+    budget: Budget = Budget(),  # noqa: B008 - frozen
     wait: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Make Label Studio serve what nextlabel publishes, and tell nextlabel what happens. Safe to repeat.
 
+    budget: what the project starts with; one that was set before stays
     raises: LabelConfigError when nothing in the project can be learned; then nothing was changed
     """
     project = labelstudio.project(project_id)
@@ -69,6 +73,7 @@ def connect(
     previous = known[0].previous if known else {}
     previous = previous or {name: getattr(project, name) for name in (*RESTORED, "model_version")}
     store.projects.connect(project, previous, now=now())
+    seed(store, project_id, budget, now=now())
     if with_ml_backend:
         _link_ml_backend(store, labelstudio, project_id, public_url, ml_backend_password or "")
     refused = _register_webhook(store, labelstudio, project_id, public_url) if with_webhook else "not wanted"
@@ -147,7 +152,7 @@ def _erase_predictions(labelstudio: LabelStudio, project_id: int, progress: Prog
 def _give_back(store: Store, labelstudio: LabelStudio, project_id: int) -> list[str]:
     """Undo what `connect` did, all that can be undone; what could not is tried again the next time."""
     known = store.projects.get(project_id)
-    steps: list[Callable[[], None]] = []
+    steps: list[Callable[[], None]] = [lambda: reopen(store, labelstudio, project_id)]
     if known.previous:
         steps.append(lambda: _restore(labelstudio, project_id, known.previous))
     if (webhook := known.webhook_id) is not None:

@@ -141,7 +141,7 @@ class Worker:
         project_id, loop = watched.lease.project_id, watched.loop
         try:
             if why or loop.poll_due():
-                loop.sync()
+                loop.sync(watched.lease)
             due = why or loop.due()
             if due:
                 log.info("project %s: round: %s", project_id, due)
@@ -188,6 +188,7 @@ class Worker:
             now=utc_now,
             progress=self._progress(project_id),
             pause=pause,
+            smtp_password=self._config.secrets.smtp_password,
         )
 
     def _progress(self, project_id: int) -> Progress:

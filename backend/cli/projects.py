@@ -27,6 +27,7 @@ def connect(
     setup: Setup, project: int, *, ml_backend: bool, no_webhook: bool, no_wait: bool, as_json_: bool
 ) -> None:
     """Let nextlabel order the queue of PROJECT. Safe to repeat."""
+    from backend.budget import seeded
     from backend.connecting import connect as run
 
     outcome = run(
@@ -39,6 +40,7 @@ def connect(
         ml_backend_password=setup.password,
         with_ml_backend=ml_backend,
         with_webhook=not no_webhook,
+        budget=seeded(setup.config.for_project(project), now=utc_now()),
     )
     say = (lambda _line: None) if as_json_ else click.echo
     say(f"Project {project} “{outcome.title}” is connected{' (it was before)' if outcome.again else ''}.")

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import SecretStr
 
+from backend.budget import Allowance, Gate, shares_of, with_shares
 from backend.config import ProjectConfig
 from backend.domain import Clock, Progress, RoundState, StepTiming, silent
 from backend.encoders import Encoder, Takes
@@ -21,6 +23,7 @@ from backend.labelstudio import LabelStudio
 from backend.pool import TaskPool
 from backend.pool.encoded import FetchImages, no_images
 from backend.pool.opening import open_pool
+from backend.rounds.compose import Place
 from backend.rounds.measure import Accuracy, audit_accuracy
 from backend.rounds.publish import erase_one_retired, publish
 from backend.rounds.recall import RecallAudit
@@ -66,6 +69,7 @@ class ProjectLoop:
         now: Clock,
         progress: Progress = silent,
         pause: Callable[[], None] = lambda: None,
+        smtp_password: SecretStr | None = None,
     ) -> None:
         self._store = store
         self._labelstudio = labelstudio
@@ -77,6 +81,7 @@ class ProjectLoop:
         self._now = now
         self._progress = progress
         self._pause = pause
+        self._gate = Gate(store, config, project_id, now=now, smtp_password=smtp_password)
         self._pool: TaskPool | None = None
         self._served: str | None = None
         self._stands: tuple[Round | None, Version | None] | None = None
@@ -96,11 +101,12 @@ class ProjectLoop:
         rounds = self._config.rounds
         if known.polled_at is None or (known.woken_at is not None and known.woken_at > known.polled_at):
             return True
-        seconds = rounds.poll_seconds if known.webhook_seen_at is None else rounds.poll_seconds_with_webhook
+        alone = known.webhook_seen_at is None or self._gate.soon
+        seconds = rounds.poll_seconds if alone else rounds.poll_seconds_with_webhook
         return self._now() - known.polled_at >= timedelta(seconds=seconds)
 
-    def sync(self) -> Reading:
-        """Read what changed in Label Studio."""
+    def sync(self, lease: Lease) -> Reading:
+        """Read what changed in Label Studio; close or open its queue as the budget says."""
         before = self._store.projects.get(self._project_id)
         reading = sync(
             self._store,
@@ -118,11 +124,19 @@ class ProjectLoop:
         if before.webhook_seen_at is not None and reading.counts.annotations:
             log.info("project %s: a poll found annotations that no webhook announced", self._project_id)
             self._store.projects.webhook_seen(self._project_id, now=None)
+        self._gate.settle(
+            self._labelstudio,
+            self._store.projects.get(self._project_id),
+            check=lambda: self._store.leases.check(lease, now=self._now()),
+            seen=reading.project,
+        )
         return reading
 
     def due(self) -> str | None:
         """Say why a round should run now; None while there is nothing to do. Looks at the store alone."""
         known = self._store.projects.get(self._project_id)
+        if self._gate.check(known).closed:
+            return None
         if known.wanted:
             return known.wanted
         if known.polled_at is None:
@@ -199,9 +213,11 @@ class ProjectLoop:
         with self._timed("fit"):
             fit_heads(pool, self._config)
         with self._timed("rank"):
-            selection = select(pool, self._config, maximum_annotations=known.maximum_annotations)
-            warm = self._config.queue.preannotate and not selection.figures["cold_start"]
-            front = front_tasks(pool, selection.places, preannotate=warm)
+            config = with_shares(self._config, shares_of(self._store, self._project_id).value)
+            selection = select(pool, config, maximum_annotations=known.maximum_annotations)
+            places = self._affordable(pool, selection.places, self._gate.check(known), known)
+            warm = config.queue.preannotate and not selection.figures["cold_start"]
+            front = front_tasks(pool, places, preannotate=warm)
         version = None
         if front:
             with self._timed("publish"):
@@ -222,6 +238,13 @@ class ProjectLoop:
             **selection.figures,
         }
         return version, figures, pool.change
+
+    def _affordable(
+        self, pool: TaskPool, places: list[Place], allowed: Allowance, known: Connection
+    ) -> list[Place]:
+        """Keep what the budget pays for, from the front's beginning."""
+        wanted = [max(1, known.maximum_annotations - int(pool.answers[place.row])) for place in places]
+        return places[: allowed.cut(wanted)]
 
     def _measure(self, number: int) -> None:
         """Measure after publishing: no annotator waits for it. Skipped while it could say little new."""

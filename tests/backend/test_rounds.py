@@ -76,7 +76,7 @@ class Bench:
     def turn(self) -> str | None:
         """Poll, and run a round if one is due."""
         self.store.leases.renew(self.lease, now=self.clock(), seconds=30)
-        self.loop.sync()
+        self.loop.sync(self.lease)
         why = self.loop.due()
         if why is None:
             return None
@@ -466,11 +466,11 @@ def test_due_names_its_reason(bench: Bench) -> None:
     """Every round says why it ran."""
     why: Callable[[], str | None] = bench.loop.due
     assert why() is None
-    bench.loop.sync()
+    bench.loop.sync(bench.lease)
     assert why() == "first round"
     bench.turn()
     bench.labelstudio.label(bench.labelstudio.next()[0])
-    bench.loop.sync()
+    bench.loop.sync(bench.lease)
     assert why() == "1 new annotations"
     bench.turn()
     bench.store.projects.want_round(1, "asked for")

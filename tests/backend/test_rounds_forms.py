@@ -60,7 +60,7 @@ def play(store: Store, labelstudio: Any, encoder: Any, tmp_path: Path) -> Play:
             now=lambda: labelstudio.now,
         )
         for _ in range(labels + 1):
-            loop.sync()
+            loop.sync(lease)
             if why := loop.due():
                 loop.run(lease, why)
             task_id, from_queue = labelstudio.next()
