@@ -161,7 +161,7 @@ class SomeOf(Picking):
         known = frozenset(self.answers.index[path] for path in chosen if path in self.answers.index)
         if known:
             return known
-        empty = isinstance(results, list | tuple) and not chosen and all(map(self._is_empty, items))
+        empty = isinstance(results, list | tuple) and all(map(self._is_empty, items))
         return known if empty and may_stay_empty(self.answers.control) else None
 
     def results(self, target: frozenset[int], score: float, _text: str = "", /) -> tuple[Json, ...]:

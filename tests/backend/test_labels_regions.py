@@ -110,6 +110,26 @@ def test_what_reaches_over_the_edge_is_cut(tag, shape, written):
     assert LabelInterface(config(tag)).validate_prediction(prediction, return_errors=True) == []
 
 
+@pytest.mark.parametrize(
+    ("tag", "shape"),
+    [
+        ("BrushLabels", {"format": "rle", "rle": []}),
+        ("BrushLabels", {"format": "rle", "rle": [256]}),
+        ("BrushLabels", {"format": "rle", "rle": [True]}),
+        ("BrushLabels", {"format": "png", "rle": [1]}),
+        ("PolygonLabels", {"points": []}),
+        ("PolygonLabels", {"points": [[1, 2, 3]]}),
+        ("KeyPointLabels", {"x": "1", "y": 2}),
+        ("EllipseLabels", {"x": 1, "y": 2, "radiusX": 3}),
+        ("RectangleLabels", {"x": 1, "y": 2, "width": 3, "height": 4, "rotation": "north"}),
+    ],
+)
+def test_what_has_no_shape_is_not_written(tag, shape):
+    item = {"from_name": "r", "to_name": "x", "type": tag.lower(), "value": {**shape, tag.lower(): ["Car"]}}
+    assert KINDS[tag].target([item]) is None
+    assert KINDS[tag].results((item,), 0.5) == ()
+
+
 @given(
     tag=st.sampled_from(TAGS),
     value=st.dictionaries(
