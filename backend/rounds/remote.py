@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +26,8 @@ from backend.models.remote import (
 )
 from backend.pool import TaskPool
 from backend.store import Connection, Store
-from strategies.types import Floats, Gaussian, Positions
+from strategies.auto import Auto
+from strategies.types import Floats, Gaussian, Positions, QueryStrategy
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +158,11 @@ class RemoteModel:
             return [{"id": id_, "data": each} for id_, each in zip(ids, data, strict=True)]
 
         return read
+
+
+def without_cold_start(strategy: QueryStrategy) -> QueryStrategy:
+    """Let `auto` ask the model from the first label on: a backend elsewhere needs none of ours."""
+    return replace(strategy, cold_labels=0) if isinstance(strategy, Auto) else strategy
 
 
 def remote_of(

@@ -31,6 +31,9 @@ class SmallMlBackend:
         self._thread.start()
 
     def close(self) -> None:
+        """Stop; harmless when it has stopped already."""
+        if not self._thread.is_alive():
+            return
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
