@@ -14,7 +14,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from backend.labels.forms import Form, Targets, alike
 from backend.models import Head, answers
+from backend.quality.crossfit import FeaturesOf
 from strategies.types import Floats, Mask, Positions
 
 CONFIDENCE = 0.90
@@ -28,7 +30,8 @@ FOLDS, REPEATS = 5, 2
 class Contest:
     """`labels` chosen labels against as many random ones, both on top of `known` others.
 
-    chosen, random: share of right answers on random tasks that neither learned from
+    chosen, random: share of right answers on random tasks that neither learned from; of targets that can be
+                    partly right, their mean rightness (`forms.alike`)
     high:           upper end of the one-sided interval of their difference, chosen - random
     worse:          whether that lies below 0
     """
@@ -69,17 +72,37 @@ class Contest:
 class Labels:
     """A project's labels as the contest needs them.
 
-    embeddings: (n, d)   targets: (n,)
-    audit:      (n,) which are random
-    chosen:     (m,) those that the strategy chose, in the order in which they were labelled
-    earlier:    (l,) others that were there before: both sides may learn from them
+    features_of: positions among the n labelled tasks to what a head sees of them
+    form:        of the targets
+    targets:     (n, ...) by their form
+    audit:       (n,) which are random
+    chosen:      (m,) those that the strategy chose, in the order in which they were labelled
+    earlier:     (l,) others that were there before: both sides may learn from them
     """
 
-    embeddings: Floats
-    targets: NDArray[np.int64]
+    features_of: FeaturesOf
+    form: Form
+    targets: Targets
     audit: Mask
     chosen: Positions
     earlier: Positions
+
+    def right(self, head: Head, rows: Positions, judged: Positions, *, seed: int) -> Floats:
+        """(j,): how right a head that learned from `rows` is on `judged`; fits `head`, which is fresh.
+
+        Where `rows` are too few to learn from, the first answer among them is what is answered to all.
+        """
+        learned = self.targets[rows]
+        if not head.can_fit(learned):
+            guesses = learned[np.zeros(len(judged), np.int64)]
+        else:
+            head.fit(self.features_of(rows), learned, seed=seed)
+            guesses = answers(head, self.features_of(judged)).targets
+        if self.form is Form.NUMBER:  # on one scale, whatever part is judged
+            off = np.abs(self.targets[judged] - guesses) / (float(np.ptp(self.targets)) or 1.0)
+            near: Floats = np.clip(1 - off, 0, 1).astype(np.float32)
+            return near
+        return alike(self.form, self.targets[judged], guesses)
 
 
 def against_random(
@@ -145,18 +168,10 @@ class _Judge:
             judged=len(self.audited),
         )
 
-    def _right(self, rows: Positions, judged: Positions) -> Mask:
-        """(j,): which of the `judged` rows a head that knows `rows` gets right."""
+    def _right(self, rows: Positions, judged: Positions) -> Floats:
+        """(j,): how right a head that knows `rows` is on each of the `judged` rows."""
         self.pause()
-        targets = self.labels.targets[rows]
-        head = self.make_head()
-        if not head.can_fit(targets):  # a single class: that is what it answers
-            alone: Mask = self.labels.targets[judged] == targets[0]
-            return alone
-        head.fit(self.labels.embeddings[rows], targets, seed=self.seed)
-        guesses = answers(head, self.labels.embeddings[judged]).targets
-        right: Mask = guesses == self.labels.targets[judged]
-        return right
+        return self.labels.right(self.make_head(), rows, judged, seed=self.seed)
 
 
 def upper_end(differences: NDArray[np.float64], *, held: float, level: float) -> float:

@@ -1,11 +1,11 @@
-"""What more labels would buy: the past accuracies of the audit slice, extrapolated."""
+"""What more labels would buy: the past scores of the audit slice, extrapolated."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from backend.domain import RoundState
-from backend.rounds.measure import Accuracy
+from backend.quality import Score
 from backend.store import Store
 from strategies.forecast import forecast
 
@@ -23,25 +23,28 @@ class Outlook:
     def __init__(self, store: Store, project_id: int) -> None:
         self._store = store
         self._project_id = project_id
-        self._past: list[tuple[int, Accuracy]] | None = None
+        self._past: list[tuple[int, Score]] | None = None
 
-    def look(self, labelled: int, accuracy: Accuracy, classes: list[str]) -> dict[str, Any] | None:
+    def look(self, labelled: int, score: Score, classes: list[str]) -> dict[str, Any] | None:
         """Take in a measurement and forecast from all so far; None while they are too few."""
         if self._past is None:
-            self._past = self._read(classes)
-        if not self._past or self._past[-1][1] != accuracy:
-            self._past.append((labelled, accuracy))
-        past = [(labels, found) for labels, found in self._past if labels <= labelled]
+            self._past = self._read(classes, score.name)
+        if not self._past or self._past[-1][1].as_figures() != score.as_figures():
+            self._past.append((labelled, score))
+        past = [
+            (labels, found) for labels, found in self._past if labels <= labelled and found.name == score.name
+        ]
         if len({labels for labels, _ in past}) < FEWEST:
             return None
         found = forecast(
             [labels for labels, _ in past],
-            [each.value for _, each in past],
-            [each.n for _, each in past],
+            [min(max(each.value, 0.0), 1.0) for _, each in past],  # a correlation may be below 0 at first
+            [each.effective_n for _, each in past],
             [labelled + more for more in AHEAD],
             level=LEVEL,
         )
         return {
+            "metric": score.name,
             "level": LEVEL,
             "more_labels": list(AHEAD),
             "value": found.value.round(4).tolist(),
@@ -49,14 +52,17 @@ class Outlook:
             "high": found.high.round(4).tolist(),
         }
 
-    def _read(self, classes: list[str]) -> list[tuple[int, Accuracy]]:
-        """What was measured on tasks of these classes, oldest first, each measurement once."""
-        past: list[tuple[int, Accuracy]] = []
+    def _read(self, classes: list[str], metric: str) -> list[tuple[int, Score]]:
+        """What was measured by this metric on tasks of these classes, oldest first, each measurement once."""
+        past: list[tuple[int, Score]] = []
         for each in self._store.rounds.recent(self._project_id, RoundState.DONE, limit=MOST_ROUNDS)[::-1]:
             known = each.figures.get("audit_accuracy")
             if known is None or sorted(each.figures.get("classes", {})) != sorted(classes):
                 continue
-            accuracy = Accuracy(**{name: known[name] for name in ("value", "low", "high", "n")})
-            if not past or past[-1][1] != accuracy:
-                past.append((int(each.figures["labelled"]), accuracy))
+            if known.get("metric", "accuracy") != metric:
+                continue
+            value, low, high, n = (known[name] for name in ("value", "low", "high", "n"))
+            score = Score(value, low, high, n, metric)
+            if not past or past[-1][1] != score:
+                past.append((int(each.figures["labelled"]), score))
         return past

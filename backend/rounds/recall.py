@@ -31,7 +31,7 @@ BLOCK = 4096
 
 @dataclass(frozen=True)
 class Recall:
-    """Share of the most uncertain tasks of a sample that SEALS had let in, with a Wilson interval.
+    """Share of the most uncertain tasks of a sample that SEALS had let in, with its interval.
 
     n: how many tasks those were, out of `sample` drawn in round `round`, with so many labels
     """

@@ -1,5 +1,5 @@
 """What is looked at after publishing, when nobody waits: do models still change, what would more labels buy,
-and does the strategy do better than random order."""
+does the strategy do better than random order, and what has it saved."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import numpy as np
 from backend.config import ProjectConfig
 from backend.domain import RoundState
 from backend.pool import TaskPool
+from backend.quality import Score, measurable
 from backend.rounds.against_random import FEWEST, Contest, Labels, against_random
 from backend.rounds.agreement import GROWTH, Agreement
-from backend.rounds.measure import Accuracy
 from backend.rounds.outlook import MOST_ROUNDS, Outlook
+from backend.rounds.savings import Savings, savings
 from backend.store import Store
 from strategies.random_order import RandomOrder
 from strategies.registry import build
@@ -44,26 +45,36 @@ class Watch:
         self._agreement = Agreement(folder / "projects" / str(project_id) / "stop_set.npz")
         self._outlook = Outlook(store, project_id)
         self._contests: list[Contest] = []
+        self._savings: Savings | None = None
         self._contested = 0
 
-    def look(self, pool: TaskPool, accuracy: Accuracy | None) -> dict[str, Any]:
-        """Give the figures of a round; `accuracy` is what the audit slice said last."""
+    def look(self, pool: TaskPool, score: Score | None) -> dict[str, Any]:
+        """Give the figures of a round; `score` is the headline that the audit slice said last."""
         labelled = int(pool.labelled.sum())
         figures: dict[str, Any] = {
             "agreement": self._agreement.look(pool, seed=self._config.queue.seed + self._project_id)
         }
-        if accuracy is not None:
-            figures["forecast"] = self._outlook.look(labelled, accuracy, list(pool.kind.labels))
+        if score is not None:
+            figures["forecast"] = self._outlook.look(labelled, score, list(pool.kind.labels))
         audited = int((pool.labelled & pool.in_audit(self._config.queue.audit_share)).sum())
-        if audited >= FEWEST and labelled >= GROWTH * self._contested:
-            self._contests, self._contested = self._contend(pool), labelled
+        if audited >= FEWEST and labelled >= GROWTH * self._contested and measurable(pool.kind.form):
+            self._contend(pool)
+            self._contested = labelled
             self._warn()
         figures["against_random"] = [contest.as_figures() for contest in self._contests]
+        figures["savings"] = None if self._savings is None else self._savings.as_figures()
         return {name: figure for name, figure in figures.items() if figure}
 
-    def _contend(self, pool: TaskPool) -> list[Contest]:
-        if pool.head is None or isinstance(build(self._config.selection.strategy), RandomOrder):
-            return []
+    def _contend(self, pool: TaskPool) -> None:
+        self._contests, self._savings = [], None
+        head = pool.head
+        if head is None or isinstance(build(self._config.selection.strategy), RandomOrder):
+            return
+        labels, seed = self._labels(pool), self._config.queue.seed
+        self._contests = against_random(head.fresh, labels, seed=seed, pause=self._pause)
+        self._savings = savings(head.fresh, labels, seed=seed, pause=self._pause)
+
+    def _labels(self, pool: TaskPool) -> Labels:
         rows = np.flatnonzero(pool.labelled)
         audit = pool.in_audit(self._config.queue.audit_share)[rows]
         others = np.flatnonzero(~audit)
@@ -73,10 +84,14 @@ class Watch:
         new = [place for place, when in enumerate(answered) if when is not None and when >= since]
         new.sort(key=lambda place: (answered[place], place))
         chosen = others[np.array(new, np.int64)]
-        labels = Labels(
-            pool.embeddings[rows], pool.targets[rows], audit, chosen, np.setdiff1d(others, chosen)
+        return Labels(
+            features_of=lambda places: pool.features(rows[places]),
+            form=pool.kind.form,
+            targets=pool.targets[rows],
+            audit=audit,
+            chosen=chosen,
+            earlier=np.setdiff1d(others, chosen),
         )
-        return against_random(pool.head.fresh, labels, seed=self._config.queue.seed, pause=self._pause)
 
     def _since(self) -> datetime:
         """When the strategy of today published for the first time: labels from before are not its choice."""

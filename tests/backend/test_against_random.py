@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.labels.forms import Form
+from backend.models.likeliest import likeliest
 from backend.rounds.against_random import CONFIDENCE, FEWEST, Contest, Labels, against_random, upper_end
 from strategies.types import Probabilities
 
@@ -29,6 +31,9 @@ class Centroids:
         values[0, np.arange(len(embeddings)), self.seen[nearest]] = 1
         return Probabilities(values)
 
+    def decide(self, features, prediction):
+        return likeliest(prediction)
+
 
 def tasks(rng, n, noise=0.7):
     """Rows of unit length around one direction per class, and their classes."""
@@ -44,7 +49,8 @@ def labels(rng, chosen, audited=80, earlier=0):
     audit = np.zeros(count + audited + earlier, bool)
     audit[count : count + audited] = True
     return Labels(
-        np.concatenate([rows for rows, _ in parts]),
+        np.concatenate([rows for rows, _ in parts]).__getitem__,
+        Form.CLASSES,
         np.concatenate([targets for _, targets in parts]),
         audit,
         np.arange(count),

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.domain import StoreError
 from backend.pool.audit import audit_order
 from backend.pool.embeddings import EmbeddingFile
-from backend.rounds.measure import audit_accuracy, interval
 
 
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
@@ -88,54 +87,3 @@ def test_the_audit_slice_is_a_fair_share_of_consecutive_ids() -> None:
     assert 0.095 < below.mean() < 0.105
     assert 0.005 < (below[1:] & below[:-1]).mean() < 0.015
     assert abs(np.corrcoef(order, audit_order(np.arange(1, 100_001), seed=4))[0, 1]) < 0.02
-
-
-class Majority:
-    """Answers what it saw most."""
-
-    def fit(self, embeddings: np.ndarray, targets: np.ndarray, *, seed: int) -> None:
-        self.seen = np.bincount(targets, minlength=2)
-
-    def predict(self, embeddings: np.ndarray) -> object:
-        class Answer:
-            mean = np.tile(self.seen / self.seen.sum(), (len(embeddings), 1))
-
-        return Answer()
-
-
-def test_audit_rows_are_judged_by_models_that_did_not_see_them() -> None:
-    """A model that only remembers would be right everywhere; held out, it is not."""
-
-    class Parrot(Majority):
-        def fit(self, embeddings: np.ndarray, targets: np.ndarray, *, seed: int) -> None:
-            self.known = {row.tobytes(): int(target) for row, target in zip(embeddings, targets, strict=True)}
-
-        def predict(self, embeddings: np.ndarray) -> object:
-            class Answer:
-                mean = np.eye(2)[[self.known.get(row.tobytes(), 0) for row in embeddings]]
-
-            return Answer()
-
-    rng = np.random.default_rng(0)
-    embeddings = rng.normal(size=(40, 3)).astype(np.float32)
-    targets = np.arange(40) % 2
-    found = audit_accuracy(Parrot, embeddings, targets, np.arange(40) < 20, seed=0)
-    assert found is not None
-    assert (found.value, found.n) == (0.5, 20)
-
-
-def test_few_audit_labels_measure_nothing() -> None:
-    """Nine are too few to say anything."""
-    found = audit_accuracy(Majority, np.ones((9, 2), np.float32), np.arange(9) % 2, np.ones(9, bool), seed=0)
-    assert found is None
-
-
-@settings(max_examples=50)
-@given(st.integers(1, 500), st.floats(0, 1))
-def test_the_interval_is_wilsons(n: int, share: float) -> None:
-    """Against the formula written out."""
-    right, z = round(n * share), 1.6448536269514722
-    p, found = right / n, interval(right, n)
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    assert np.allclose([found.low, found.high], [max(0, middle - half), min(1, middle + half)], atol=1e-9)

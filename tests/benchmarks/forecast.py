@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 from packs import encoded
 
-from backend.models import make
+from backend.models.linear import LinearHead
 from backend.rounds.measure import audit_accuracy
 from strategies import ArrayPool, build
 from strategies.forecast import forecast
@@ -60,7 +60,7 @@ def project(name: str, strategy: str, budget: int, seed: int) -> Iterator[Point]
         taken, waiting = waiting[:audited], waiting[audited:]
         pool = pool.label(np.concatenate([chosen, taken]))
         known = np.flatnonzero(pool.labelled)
-        fresh = make("linear", {}, classes=data.classes)
+        fresh = LinearHead(data.classes)
         if not fresh.can_fit(answers[known]):
             continue
         fresh.fit(rows[known], answers[known], seed=seed)
