@@ -12,6 +12,7 @@ from backend.budget import FieldErrors, save_budget, save_shares, shares_of
 from backend.store.access import Token
 from backend.web import payloads
 from backend.web.actions import ACTIONS
+from backend.web.advising import advice_facts
 from backend.web.budget_facts import budget_facts, burn, changes
 from backend.web.facts import ROUNDS_SHOWN, Facts
 from backend.web.openapi import document
@@ -95,6 +96,14 @@ def _reading(api: Blueprint, site: Site) -> None:
         if not limit.isdecimal() or not 1 <= int(limit) <= MOST_ROUNDS:
             raise BadRequest(f"limit: expected a whole number from 1 to {MOST_ROUNDS}")
         return jsonify(site.facts(known).rounds(limit=int(limit)))
+
+    @api.get("/projects/<int:project_id>/targets")
+    def targets(project_id: int) -> Response:
+        return jsonify(site.facts(site.known(project_id)).targets())
+
+    @api.get("/projects/<int:project_id>/advice")
+    def advice(project_id: int) -> Response:
+        return jsonify(advice_facts(store, site.known(project_id).id, now=site.now()))
 
     @api.get("/projects/<int:project_id>/burn")
     def spending(project_id: int) -> Response:

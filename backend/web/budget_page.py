@@ -69,8 +69,12 @@ def translated(
     speech: Speech, subject: str, errors: Mapping[str, str], given: Mapping[str, Any]
 ) -> dict[str, str]:
     """Say what is wrong with each field in the reader's language."""
+    unread = {"per_hour", "per_label"} & errors.keys()
     return {
-        name: _say(speech, subject, name, said, str(given.get(name, ""))) for name, said in errors.items()
+        name: _say(speech, subject, name, said, str(given.get(name, "")))
+        for name, said in errors.items()
+        # a price that could not be read is no missing one
+        if not (unread and name == "money" and _NO_RATE in said)
     }
 
 
@@ -86,8 +90,9 @@ def _say(speech: Speech, subject: str, name: str, said: str, typed: str) -> str:
     return said
 
 
+_NO_RATE = "has no rate"
 _SIGNS = {
-    "has no rate": "wrong.no_rate",
+    _NO_RATE: "wrong.no_rate",
     "missing; expected a code": "wrong.no_currency",
     "is past": "wrong.past",
     "is to come": "wrong.future",

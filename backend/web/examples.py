@@ -165,6 +165,39 @@ EXAMPLES: dict[str, Any] = {
             }
         ]
     },
+    "Targets": {
+        "targets": [
+            {
+                "number": 4,
+                "name": "classifier",
+                "state": "done",
+                "why": "250 new labels",
+                "started_at": _AT,
+                "labelled": 1000,
+                "seconds": 184.2,
+                "progress": None,
+                "decision": "serves: not clearly worse than number 3",
+                "serves": True,
+                "error": None,
+            }
+        ]
+    },
+    "Advice": {
+        "advice": "go on",
+        "reasons": [{"code": "forecast", "says": "200 more labels: 91.0 % to 93.0 %, 3.1 hours, 56.00 EUR"}],
+        "purchases": [
+            {
+                "labels": 200,
+                "value": 0.92,
+                "low": 0.91,
+                "high": 0.93,
+                "hours": 3.1,
+                "money": 56.0,
+                "affordable": True,
+            }
+        ],
+        "gain": 0.6,
+    },
     "Burn": {
         "unit": "EUR",
         "days": ["2026-03-01", "2026-03-02"],

@@ -14,7 +14,7 @@ from backend.web.settings import WebSettings
 
 Facts: TypeAlias = dict[str, Any]
 
-ROUNDS_SHOWN = 50
+ROUNDS_SHOWN, TARGETS_SHOWN = 50, 20
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,27 @@ class ProjectFacts:
     def rounds(self, *, limit: int = ROUNDS_SHOWN) -> Facts:
         """List rounds, the newest first: what each did, how long its steps took, why it failed."""
         return {"rounds": [_round(each) for each in self.store.rounds.recent(self.known.id, limit=limit)]}
+
+    def targets(self, *, limit: int = TARGETS_SHOWN) -> Facts:
+        """List the trainings of the target model, the newest first, and which one serves."""
+        return {
+            "targets": [
+                {
+                    "number": each.number,
+                    "name": each.name,
+                    "state": each.state.value,
+                    "why": each.why,
+                    "started_at": _time(each.started_at),
+                    "labelled": each.labelled,
+                    "seconds": each.seconds,
+                    "progress": dict(each.progress) if each.progress else None,
+                    "decision": each.decision,
+                    "serves": each.serves,
+                    "error": each.error,
+                }
+                for each in self.store.targets.all(self.known.id, limit=limit)
+            ]
+        }
 
     def map(self) -> Facts:
         """Give the map of the pool; without points while none was drawn."""

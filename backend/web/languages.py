@@ -77,7 +77,7 @@ class Speech:
 
     def share(self, value: float, digits: int = 1) -> str:
         """Write a share in [0, 1] as per cent."""
-        return f"{100 * value:.{digits}f} %" if self.language == "en" else f"{100 * value:.{digits}f}%"
+        return f"{100 * value:.{digits}f}\u00a0%" if self.language == "en" else f"{100 * value:.{digits}f}%"
 
     def range(self, low: float, high: float, digits: int = 0) -> str:
         """Write an interval of shares."""

@@ -42,6 +42,8 @@ OPERATIONS = (
     Operation("get", f"{_PROJECT}/map", "A sample of the pool in two dimensions.", "Map"),
     Operation("get", f"{_PROJECT}/annotators", "Who labelled how much, and how fast.", "Annotators"),
     Operation("get", f"{_PROJECT}/rounds", "The rounds, the newest first.", "Rounds", query=_LIMIT),
+    Operation("get", f"{_PROJECT}/targets", "The trainings of the target model.", "Targets"),
+    Operation("get", f"{_PROJECT}/advice", "Whether to go on labelling, and why.", "Advice"),
     Operation("get", f"{_PROJECT}/burn", "What was spent, day by day.", "Burn"),
     Operation("get", f"{_PROJECT}/history", "Who changed and did what.", "History"),
     Operation("get", f"{_PROJECT}/budget", "The budget, what was spent and what is left.", "Budget"),

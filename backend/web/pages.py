@@ -16,6 +16,7 @@ from backend.domain import LabelStudioError, Outdated
 from backend.domain import Unauthorized as TokenRefused
 from backend.web import budget_page, quality_tables, showing
 from backend.web.actions import ACTIONS
+from backend.web.advising import advising
 from backend.web.budget_facts import budget_facts, burn, changes
 from backend.web.languages import COOKIE as LANGUAGE_COOKIE
 from backend.web.languages import LANGUAGES
@@ -116,11 +117,10 @@ def _looks(pages: Blueprint, site: Site) -> None:
             known,
             "overview",
             p=summary,
-            advice=showing.advice(speech, summary, curve, quality, budget),
+            advice=advising(speech, store, known.id, quality, now=now),
             cards=showing.cards(speech, summary, quality, budget),
             curve={**curve, "target": target},
             curve_table=curve["points"][-12:],
-            forecast=showing.forecast_rows(curve, budget),
             burn=burn(store, known.id, now=now),
             tasks=waiting,
             classes=showing.balance(quality["classes"])[:12],
@@ -171,7 +171,8 @@ def _looks(pages: Blueprint, site: Site) -> None:
         known = site.known(project_id)
         found = site.facts(known).rounds()["rounds"]
         steps = showing.steps(speech_of(request), found)
-        return site.render_project("rounds.html", known, "rounds", rounds=found, steps=steps)
+        targets = site.facts(known).targets()["targets"]
+        return site.render_project("rounds.html", known, "rounds", rounds=found, steps=steps, targets=targets)
 
     @pages.get("/projects/<int:project_id>/history")
     def history(project_id: int) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backend.budget import METRICS
+from backend.web.advising import contests
 from backend.web.facts import Facts
 from backend.web.languages import DASH, Speech
-from backend.web.showing import balance, interval
+from backend.web.showing import balance, interval, metric, score
 
-MOST_CLASSES = 16
+MOST_CLASSES = 20
 """Labels up to which a confusion matrix is shown whole; beyond that, the commonest confusions."""
 PAIRS_SHOWN = 20
 COLUMNS = ("precision", "recall", "f1", "support")
@@ -30,7 +32,7 @@ def quality(speech: Speech, found: Facts) -> Facts:
         if error is not None
         else "",
         "savings": _savings(speech, figures.get("savings")),
-        "contests": [_contest(speech, each) for each in found["against_random"]],
+        "contests": contests(speech, found["against_random"]),
     }
 
 
@@ -86,17 +88,21 @@ def _cards(speech: Speech, found: Facts) -> list[dict[str, str]]:
     accuracy, agreement, recall = found["accuracy"], found["agreement"], found["seals_recall"]
     cards = [
         {
-            "what": speech("card.accuracy"),
-            "value": speech.share(accuracy["value"]) if accuracy else DASH,
+            "what": metric(speech, accuracy),
+            "value": score(speech, accuracy) if accuracy else DASH,
             "note": interval(speech, accuracy) if accuracy else speech("accuracy.unknown"),
         }
     ]
-    for name in ("macro_f1", "micro_f1", "entity_f1", "spearman", "r2"):
+    headline = (accuracy or {}).get("metric", "accuracy")
+    for name in METRICS:
         measured = found["quality"].get(name)
-        if isinstance(measured, Mapping) and measured.get("value") is not None:
-            note = interval(speech, measured) if measured.get("low") is not None and measured.get("n") else ""
-            value = speech.share(measured["value"]) if "f1" in name else speech.number(measured["value"], 2)
-            cards.append({"what": speech(f"metric.{name}"), "value": value, "note": note})
+        if name != headline and isinstance(measured, Mapping) and measured.get("value") is not None:
+            what, value = metric(speech, measured), score(speech, measured)
+            cards.append({"what": what, "value": value, "note": interval(speech, measured)})
+    truth = found["quality"].get("ground_truth")
+    if truth:
+        note = interval(speech, truth)
+        cards.append({"what": speech("quality.ground_truth"), "value": score(speech, truth), "note": note})
     kappa = agreement["kappas"][-1] if agreement else None
     bound = (agreement or {}).get("f1_change_at_most")
     cards.append(
@@ -120,14 +126,3 @@ def _cards(speech: Speech, found: Facts) -> list[dict[str, str]]:
 def _savings(speech: Speech, found: Any) -> str:
     saved = found.get("labels", found.get("value")) if isinstance(found, Mapping) else None
     return speech("savings.says", count=round(saved)) if isinstance(saved, int | float) else ""
-
-
-def _contest(speech: Speech, contest: Mapping[str, Any]) -> str:
-    key = "reason.worse" if contest.get("worse") else "reason.random"
-    return speech(
-        key,
-        which=speech(f"which.{contest['which']}"),
-        count=contest["labels"],
-        chosen=speech.share(contest["chosen"]),
-        random=speech.share(contest["random"]),
-    )

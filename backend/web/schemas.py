@@ -44,7 +44,7 @@ def _object(
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": open}
 
 
-_INTERVAL = _object(open=True, value=_SHARE, low=_SHARE, high=_SHARE, n=_WHOLE)
+_INTERVAL = _object(open=True, value=_NUMBER, low=_NUMBER, high=_NUMBER, n=_WHOLE)
 _STEP = _object(open=True, step=_TEXT, seconds=_NUMBER)
 _FIELDS = _object(
     labels=_or_null(_TEXT),
@@ -133,9 +133,9 @@ SCHEMAS: dict[str, Schema] = {
                 open=True,
                 labelled=_WHOLE,
                 at=_or_null(_TIME),
-                value=_SHARE,
-                low=_SHARE,
-                high=_SHARE,
+                value=_NUMBER,
+                low=_NUMBER,
+                high=_NUMBER,
                 n=_WHOLE,
             )
         ),
@@ -144,9 +144,9 @@ SCHEMAS: dict[str, Schema] = {
                 open=True,
                 level=_SHARE,
                 more_labels=_list(_WHOLE),
-                value=_list(_SHARE),
-                low=_list(_SHARE),
-                high=_list(_SHARE),
+                value=_list(_NUMBER),
+                low=_list(_NUMBER),
+                high=_list(_NUMBER),
             )
         ),
         labelled=_WHOLE,
@@ -218,6 +218,39 @@ SCHEMAS: dict[str, Schema] = {
                 error=_or_null(_TEXT),
             )
         )
+    ),
+    "Targets": _object(
+        targets=_list(
+            _object(
+                number=_WHOLE,
+                name=_TEXT,
+                state={"enum": ["running", "done", "failed"]},
+                why=_TEXT,
+                started_at=_TIME,
+                labelled=_WHOLE,
+                seconds=_NUMBER,
+                progress=_or_null(_ANY),
+                decision=_TEXT,
+                serves=_BOOL,
+                error=_or_null(_TEXT),
+            )
+        )
+    ),
+    "Advice": _object(
+        advice={"enum": ["go on", "stop soon", "stop"]},
+        reasons=_list(_object(code=_TEXT, says=_TEXT)),
+        purchases=_list(
+            _object(
+                labels=_WHOLE,
+                value=_NUMBER,
+                low=_NUMBER,
+                high=_NUMBER,
+                hours=_NUMBER,
+                money=_or_null(_NUMBER),
+                affordable=_BOOL,
+            )
+        ),
+        gain=_or_null(_NUMBER),
     ),
     "Burn": _object(
         unit=_TEXT,

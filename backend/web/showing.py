@@ -1,9 +1,9 @@
-"""What the pages make of the facts: cards, tables, and advice, in the reader's language."""
+"""What the pages make of the facts: cards and tables, in the reader's language."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +13,7 @@ from backend.web.facts import Facts
 from backend.web.languages import DASH, Speech
 
 STEPS_ROUNDS = 30
-MOST_CLASSES = 30
-"""Classes above which a confusion matrix cannot be read: the commonest confusions are listed instead."""
+CORRELATIONS = frozenset({"spearman", "r2"})
 
 
 def cards(speech: Speech, summary: Facts, quality: Facts, budget: Facts) -> list[dict[str, str]]:
@@ -23,8 +22,8 @@ def cards(speech: Speech, summary: Facts, quality: Facts, budget: Facts) -> list
     fields = budget["fields"]
     found = [
         {
-            "what": speech("card.accuracy"),
-            "value": speech.share(accuracy["value"]) if accuracy else DASH,
+            "what": metric(speech, accuracy),
+            "value": score(speech, accuracy) if accuracy else DASH,
             "note": interval(speech, accuracy) if accuracy else speech("accuracy.unknown"),
         },
         {
@@ -55,9 +54,21 @@ def cards(speech: Speech, summary: Facts, quality: Facts, budget: Facts) -> list
     return found
 
 
+def metric(speech: Speech, figures: Mapping[str, Any] | None) -> str:
+    """Name what was measured."""
+    return speech.of("metric", (figures or {}).get("metric", "accuracy"))
+
+
+def score(speech: Speech, figures: Mapping[str, Any], name: str = "value") -> str:
+    """Write a measured value: shares as per cent, correlations as they are."""
+    if figures.get("metric") in CORRELATIONS:
+        return speech.number(figures[name], 2)
+    return speech.share(figures[name])
+
+
 def interval(speech: Speech, figures: Mapping[str, Any]) -> str:
-    """Say an accuracy's interval, and what it was measured on."""
-    low, high = speech.share(figures["low"]), speech.share(figures["high"])
+    """Say a score's interval, and what it was measured on."""
+    low, high = score(speech, figures, "low"), score(speech, figures, "high")
     return speech("accuracy.interval", low=low, high=high, count=int(figures["n"]))
 
 
@@ -71,113 +82,6 @@ def _savings_card(speech: Speech, quality: Facts) -> dict[str, str]:
         known = isinstance(low, int | float) and isinstance(high, int | float)
         card["note"] = speech("savings.interval", low=round(low or 0), high=round(high or 0)) if known else ""
     return card
-
-
-# --- when to stop -----------------------------------------------------------------------------------
-
-
-def advice(speech: Speech, summary: Facts, curve: Facts, quality: Facts, budget: Facts) -> Facts:
-    """Say whether to go on labelling, and why."""
-    reasons = list(_reasons(speech, curve, quality, budget))
-    worse = [each for each in quality["against_random"] if each.get("worse")]
-    if summary["closed"] or summary["queue_closed"]:
-        return {"tone": "stop", "title": speech("advice.closed"), "reasons": reasons}
-    if summary["paused"]:
-        return {"tone": "look", "title": speech("advice.paused"), "reasons": reasons}
-    if worse:
-        return {"tone": "look", "title": speech("advice.worse"), "reasons": reasons}
-    target, agreement = budget["target"], quality["agreement"]
-    if target and target["reached"]:
-        return {"tone": "stop", "title": speech("advice.reached"), "reasons": reasons}
-    gain = _gain(curve)
-    settled = bool(agreement and agreement.get("agree"))
-    if settled and gain is not None and 100 * gain < float(budget["fields"]["least_gain"] or 0):
-        return {"tone": "stop", "title": speech("advice.stop"), "reasons": reasons}
-    if quality["accuracy"] is None:
-        return {
-            "tone": "",
-            "title": speech("advice.early"),
-            "reasons": reasons or [speech("advice.early_why")],
-        }
-    return {"tone": "", "title": speech("advice.go_on"), "reasons": reasons}
-
-
-def _reasons(speech: Speech, curve: Facts, quality: Facts, budget: Facts) -> Iterable[str]:
-    target = budget["target"]
-    if target:
-        wanted = speech.share(target["value"])
-        found = target["measured"]
-        if found is None:
-            yield speech("reason.target_unknown", target=wanted)
-        else:
-            key = "reason.target_reached" if target["reached"] else "reason.target_open"
-            low, high = speech.share(found["low"]), speech.share(found["high"])
-            yield speech(key, target=wanted, low=low, high=high)
-    rows = forecast_rows(curve, budget)
-    if rows:
-        row = rows[min(1, len(rows) - 1)]
-        yield speech(
-            "reason.forecast",
-            count=row["more"],
-            low=speech.share(row["low"]),
-            high=speech.share(row["high"]),
-            cost=_cost(speech, row, budget),
-        )
-    agreement = quality["agreement"]
-    if agreement:
-        kappa = speech.number(agreement["kappas"][-1], 3)
-        yield speech("reason.settled" if agreement["agree"] else "reason.moving", kappa=kappa)
-    yield from (_limit(speech, limit, budget) for limit in budget["limits"])
-    for contest in quality["against_random"]:
-        key = "reason.worse" if contest.get("worse") else "reason.random"
-        chosen, other = speech.share(contest["chosen"]), speech.share(contest["random"])
-        which = speech(f"which.{contest['which']}")
-        yield speech(key, which=which, count=contest["labels"], chosen=chosen, random=other)
-
-
-def _limit(speech: Speech, limit: Mapping[str, Any], budget: Facts) -> str:
-    kind, count, left, fields = limit["kind"], limit["labels"], budget["left"], budget["fields"]
-    amounts = {
-        "labels": lambda: speech.number(left.get("labels", 0)),
-        "hours": lambda: speech.hours(left.get("hours", 0)),
-        "money": lambda: in_money(left.get("money", 0), fields["currency"]),
-    }
-    if kind in amounts:
-        return speech(
-            f"limit.{kind}" if count else f"limit.no_{kind}", amount=amounts[kind](), count=count or 0
-        )
-    return speech(f"limit.{kind}")
-
-
-def _cost(speech: Speech, row: Facts, budget: Facts) -> str:
-    if row["money"] is not None:
-        return f"{speech.hours(row['hours'])}, {in_money(row['money'], budget['fields']['currency'])}"
-    return speech.hours(row["hours"]) if row["hours"] is not None else speech("cost.unknown")
-
-
-def _gain(curve: Facts) -> float | None:
-    """What 100 more labels are foretold to bring."""
-    ahead, points = curve["forecast"], curve["points"]
-    if not ahead or not points:
-        return None
-    return float(ahead["value"][0] - points[-1]["value"]) * 100 / float(ahead["more_labels"][0])
-
-
-def forecast_rows(curve: Facts, budget: Facts) -> list[Facts]:
-    """List what more labels would buy: accuracy, hours, money."""
-    ahead, seconds, fields = curve["forecast"], budget["seconds_per_label"], budget["fields"]
-    if not ahead:
-        return []
-    rows = []
-    for more, value, low, high in zip(
-        ahead["more_labels"], ahead["value"], ahead["low"], ahead["high"], strict=True
-    ):
-        hours = None if seconds is None else more * seconds / 3600
-        per_hour, per_label = float(fields["per_hour"] or 0), float(fields["per_label"] or 0)
-        priced = hours is not None and bool(per_hour or per_label)
-        money = per_hour * (hours or 0) + per_label * more if priced else None
-        rows.append({"more": more, "value": value, "low": low, "high": high, "hours": hours, "money": money})
-    return rows
 
 
 # --- tables -----------------------------------------------------------------------------------------

@@ -85,6 +85,7 @@ class Site:
             hidden=self._hidden,
             static=self._static,
             plotly=lambda: self._static(PLOTLY),
+            plotly_styles=lambda: self.files.plotly_styles,
             as_time=datetime.fromisoformat,
             plot_words=plot_words(speech),
             said=speech(f"done.{request.args['done']}") if request.args.get("done") in DONE else None,

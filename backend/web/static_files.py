@@ -6,8 +6,10 @@ import gzip
 import hashlib
 import importlib.util
 import mimetypes
+import re
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from flask import Request, Response
@@ -17,6 +19,8 @@ FOLDER = Path(__file__).parent / "static"
 PLOTLY = "plotly.min.js"
 KEPT_SECONDS = 365 * 86400
 WORTH_COMPRESSING = 1024
+
+_STYLE = re.compile(r'getElementById\("([0-9a-f]{64})"\)\)\{var \w+=document\.createElement\("style"\)')
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,14 @@ class StaticFiles:
             content = self._path(name).read_bytes()
             self._tags[name] = hashlib.blake2b(content, digest_size=6).hexdigest()
         return self._tags[name]
+
+    @cached_property
+    def plotly_styles(self) -> tuple[str, ...]:
+        """List the ids of the style elements that Plotly's script writes into a page that has none of them.
+
+        A strict policy blocks these; they are for maps of the world, which we do not draw.
+        """
+        return tuple(dict.fromkeys(_STYLE.findall(self._path(PLOTLY).read_text(encoding="utf-8"))))
 
     def answer(self, name: str, request: Request) -> Response:
         """Send a file; NotFound for any other than ours."""

@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from backend.budget import save_budget
 from backend.domain import Annotation, FrontTask, Origin, Project, StepTiming, Task
+from backend.labels.forms import Form
+from backend.quality import measure
 from backend.store import Store
 from backend.store.pages import PoolMap
 from backend.store.schema import project as project_table
@@ -161,7 +163,7 @@ def _rounds(
         labelled = max(8, round(annotations * (number / rounds) ** 1.2))
         n = max(10, labelled // 8)
         if not past or labelled >= 1.06 * past[-1][0]:
-            value = min(1.0, max(0.0, accuracy_at(labelled) + rng.normal(0, 0.25 / math.sqrt(n))))
+            value = min(1.0, max(0.0, accuracy_at(labelled) + rng.normal(0, 0.12 / math.sqrt(n))))
             past.append((labelled, round(value * n) / n, n))
         at = begun + (now - begun) * (number / rounds) ** 1.1 - timedelta(seconds=20)
         steps = [StepTiming(step, round(float(rng.gamma(4, 0.06)), 4), {}) for step in STEPS]
@@ -183,7 +185,8 @@ def _rounds(
     if len(rows) > 5:
         rows[-4] |= {
             "state": "failed", "figures": {}, "change": None,
-            "error": "Label Studio at http://localhost:8080: POST /api/projects/1/import/predictions: no answer within 30 s",
+            "error": "Label Studio at http://localhost:8080: POST /api/projects/1/import/predictions: "
+            "no answer within 30 s",
         }  # fmt: skip
     with store.database.write() as db:
         for start in range(0, len(rows), 200):
@@ -232,7 +235,7 @@ def figures(
                 "judged": 75, "worse": False, "says": "84.2% right with the first 60 chosen labels",
             }
         ],
-        "quality": quality(topics, labelled),
+        "quality": quality(topics, labelled) if last else {},
     }  # fmt: skip
     if last and len(past) >= 3:
         labels, values, counts = zip(*past, strict=True)
@@ -248,8 +251,15 @@ def figures(
 
 
 def quality(topics: Sequence[int], labelled: int) -> dict[str, Any]:
-    """What is measured on the audit slice beside its accuracy."""
-    return {}
+    """Measure answers of a model that errs as models do, as `backend.quality` does after each round."""
+    n = max(10, labelled // 8)
+    rng = np.random.default_rng(labelled)
+    truth = np.asarray(topics[:n], np.int64)
+    sure = np.clip(rng.beta(6, 1.6, n), 0.2, 0.99)
+    wrong = rng.random(n) > sure**0.6
+    guesses = np.where(wrong, (truth + rng.choice([1, 2, 7], n)) % len(LABELS), truth)
+    measured = measure(Form.CLASSES, truth, guesses, sure.astype(np.float32), LABELS)
+    return measured.as_figures()
 
 
 def _front(topics: Sequence[int], annotations: int, size: int, rng: Generator) -> list[FrontTask]:

@@ -57,7 +57,7 @@
       ];
       const ahead = data.forecast;
       if (ahead && last) {
-        const start = data.labelled || last.labelled, at = [start, ...ahead.more_labels.map((more) => start + more)];
+        const start = data.labelled || last.labelled, at = [last.labelled, ...ahead.more_labels.map((more) => start + more)];
         const from = (values) => [last.value, ...values];
         traces.push(...band(at, from(ahead.low), from(ahead.high), orange));
         traces.push({ x: at, y: from(ahead.value), mode: "lines", name: words.forecast, line: { color: orange, width: 2, dash: "dot" }, hovertemplate: "%{y:.1%}" });
@@ -94,7 +94,7 @@
     map(place, data) {
       const p = data.points, by = place.dataset.colour || "label", text = p.text || p.task_id.map(String);
       const marker = { size: p.x.length > 2000 ? 5 : 7, opacity: 0.8, line: { width: 0 } };
-      const common = { type: "scattergl", mode: "markers", hovertemplate: "%{text}<extra>%{fullData.name}</extra>" };
+      const common = { type: "scatter", mode: "markers", hovertemplate: "%{text}<extra>%{fullData.name}</extra>" };
       const pick = (rows, values) => rows.map((row) => values[row]);
       let traces;
       if (by === "uncertainty") {
@@ -111,7 +111,7 @@
           return { ...common, x: pick(rows, p.x), y: pick(rows, p.y), text: pick(rows, text), customdata: pick(rows, p.task_id), name: shown, marker: { ...marker, color: tone, size: name === "" ? marker.size - 1 : marker.size + 1 } };
         });
       }
-      const hidden = { showgrid: false, showticklabels: false, title: { text: "" } };
+      const hidden = { showgrid: false, showline: false, showticklabels: false, title: { text: "" } };
       draw(place, traces, { hovermode: "closest", dragmode: "pan", xaxis: hidden, yaxis: { ...hidden, scaleanchor: "x" }, margin: { l: 4, r: 4, t: 8, b: 8 } });
     },
   };
@@ -181,6 +181,8 @@
   document.addEventListener("keydown", closeMenus);
   document.addEventListener("click", closeMenus);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots().forEach(show));
+  const tab = document.querySelector(".tabs [aria-current]");
+  if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
   localTimes();
   colours();
   live();

@@ -1,0 +1,111 @@
+"""Whether to go on labelling, and why, in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from backend.budget import Allowance, allowance
+from backend.budget.advice import Advice, Purchase, Recommendation, recommend
+from backend.budget.wording import money as in_money
+from backend.store import Store
+from backend.web.facts import Facts
+from backend.web.languages import Speech
+
+TOLD = 200
+"""For so many more labels the figures are told in words, as in `nextlabel status`."""
+
+_TONES = {Advice.GO_ON: "", Advice.STOP_SOON: "look", Advice.STOP: "stop"}
+
+
+def advice_facts(store: Store, project_id: int, *, now: datetime) -> Facts:
+    """Give the recommendation as plain JSON."""
+    found = recommend(store, project_id, now=now)
+    return {
+        "advice": found.advice.value,
+        "reasons": [{"code": reason.code, "says": reason.says} for reason in found.reasons],
+        "purchases": [_purchase(each) for each in found.purchases],
+        "gain": found.gain,
+    }
+
+
+def advising(speech: Speech, store: Store, project_id: int, quality: Facts, *, now: datetime) -> Facts:
+    """Say what to do, why, and what more labels would buy."""
+    allowed = allowance(store, project_id, now=now)
+    found = recommend(store, project_id, now=now, allowed=allowed)
+    values = _values(speech, found, allowed, quality)
+    reasons = [_reason(speech, each.code, each.says, values, closed=allowed.closed) for each in found.reasons]
+    worse = any(each.get("worse") for each in quality["against_random"])
+    key = "closed" if allowed.closed else "worse" if worse else found.advice.value.replace(" ", "_")
+    return {
+        "tone": "look" if worse and not allowed.closed else _TONES[found.advice],
+        "title": speech(f"advice.{key}"),
+        "reasons": reasons + contests(speech, quality["against_random"]),
+        "purchases": [_purchase(each) for each in found.purchases],
+        "currency": allowed.budget.value.currency,
+    }
+
+
+def contests(speech: Speech, found: list[Mapping[str, Any]]) -> list[str]:
+    """Say how the strategy's labels did against random ones."""
+    return [
+        speech(
+            "reason.worse" if each.get("worse") else "reason.random",
+            which=speech.of("which", each["which"]),
+            count=each["labels"],
+            chosen=speech.share(each["chosen"]),
+            random=speech.share(each["random"]),
+        )
+        for each in found
+    ]
+
+
+def _reason(speech: Speech, code: str, says: str, values: Mapping[str, Any], *, closed: bool) -> str:
+    name = code.replace(" ", "_")
+    key = f"limit.no_{name}" if closed and name in ("labels", "hours", "money") else f"limit.{name}"
+    if not closed:
+        key = f"reason.{name}"
+    if not speech.knows(key):
+        return says
+    try:
+        return speech(key, **values)
+    except KeyError:  # a reason that needs a figure which nobody has given
+        return says
+
+
+def _values(speech: Speech, found: Recommendation, allowed: Allowance, quality: Facts) -> dict[str, Any]:
+    budget, measured, agreement = allowed.budget.value, allowed.measured, quality["agreement"]
+    values: dict[str, Any] = {"least": f"{budget.least_gain:g}"}
+    if found.gain is not None:
+        values["gain"] = speech.number(found.gain, 1)
+    if agreement:
+        values["kappa"] = ", ".join(speech.number(kappa, 3) for kappa in agreement["kappas"])
+    if budget.target_value is not None:
+        values["target"] = speech.share(float(budget.target_value))
+        values["metric"] = speech.of("metric", budget.target_metric)
+        for each in found.purchases:
+            if each.value >= float(budget.target_value):
+                values["more"] = each.labels
+                break
+    if measured is not None:
+        values |= {"low": speech.share(measured.low), "high": speech.share(measured.high)}
+    if found.purchases:
+        last = found.purchases[-1]
+        values |= {"most": speech.share(last.high), "last": last.labels}
+    told = next((each for each in found.purchases if each.labels == TOLD), None)
+    if told is not None:
+        values["range"] = speech.range(told.low, told.high, 1)
+        values["cost"] = _cost(speech, told, allowed)
+    return values
+
+
+def _cost(speech: Speech, told: Purchase, allowed: Allowance) -> str:
+    parts = [speech.hours(told.hours)] if allowed.pace.known else []
+    if told.money is not None and (allowed.pace.known or allowed.budget.value.per_hour is None):
+        parts.append(in_money(told.money, allowed.budget.value.currency))
+    return ", ".join(parts) or speech("cost.unknown")
+
+
+def _purchase(each: Purchase) -> Facts:
+    return {**vars(each), "money": None if each.money is None else float(each.money)}
