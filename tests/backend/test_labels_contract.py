@@ -92,6 +92,12 @@ def targets(official: LabelInterface, kind: LabelKind) -> st.SearchStrategy[Any]
             return st.lists(shape.map(lambda value: {**item, "value": value}), max_size=3).map(tuple)
 
 
+def text_of(kind: LabelKind) -> str:
+    """Give what the third argument of `results` must be: the input itself, where it is a text."""
+    given_input = kind.input({"x": WORDS})
+    return given_input if isinstance(given_input, str) else ""
+
+
 def same(kind: LabelKind, one: Any, other: Any) -> bool:
     """Whether two targets mean the same: a score is no part of it."""
     if kind.form is Form.SPANS:
@@ -120,7 +126,7 @@ def test_what_is_predicted_is_accepted_by_label_studio_and_reads_back_the_same(c
     """Label Studio's own validator; anything that it refuses would silently miss from the queue."""
     official, kind = case
     target = data.draw(targets(official, kind))
-    results = json.loads(json.dumps(kind.results(target, score, WORDS), allow_nan=False))
+    results = json.loads(json.dumps(kind.results(target, score, text_of(kind)), allow_nan=False))
     prediction = {"result": results, "score": score}
     assert official.validate_prediction(prediction, return_errors=True) == []
     assert all(item["from_name"] == "c" and 0 <= item["score"] <= 1 for item in results)
@@ -161,7 +167,7 @@ def test_answers_to_another_question_are_none_of_ours(case):
         tag = official.get_control("c").tag
         item = {"from_name": "c", "type": tag.lower(), "value": {**SHAPES[tag], tag.lower(): ["a"]}}
         target = (item,)
-    ours = list(kind.results(target, 0.5, WORDS))
+    ours = list(kind.results(target, 0.5, text_of(kind)))
     theirs = [{**item, "from_name": "other"} for item in ours]
     assert kind.target(theirs) == kind.target([])
     assert kind.unknown([{**item, "value": {"choices": ["Gone"]}} for item in theirs]) == ()
@@ -268,7 +274,7 @@ def test_no_result_whatsoever_raises(case, data):
     assert all(isinstance(name, str) for name in kind.unknown(results))
     if target is None or kind.form is Form.SPANS:
         return
-    again = json.loads(json.dumps(kind.results(target, 0.5, WORDS), allow_nan=False))
+    again = json.loads(json.dumps(kind.results(target, 0.5, text_of(kind)), allow_nan=False))
     assert official.validate_prediction({"result": again}, return_errors=True) == []
     if kind.form in (Form.CLASSES, Form.TAGS):
         assert kind.target(again) == target
