@@ -61,7 +61,7 @@ class NgramEncoder:
         """Embed `inputs`: (n, dimension), in order, unit length; a text without characters is all zeros."""
         embeddings = np.zeros((len(inputs), self.dimension), dtype=np.float32)
         start = 0
-        for block in self._blocks(inputs):
+        for block in folded(inputs, self.max_characters):
             embeddings[start : start + len(block)] = self._embed(block)
             start += len(block)
         return embeddings
@@ -70,31 +70,9 @@ class NgramEncoder:
         """Character n-grams suit any language."""
         return None
 
-    def _blocks(self, inputs: Sequence[str]) -> Iterator[list[str]]:
-        """Split `inputs` in order, so that memory is bounded; every text is folded and padded."""
-        block: list[str] = []
-        size = 0
-        for text in inputs:
-            folded = unicodedata.normalize("NFKC", text[: self.max_characters]).casefold()
-            padded = f" {' '.join(folded.split())} "
-            block.append(padded)
-            size += len(padded)
-            if size >= _CHARACTERS_PER_BLOCK:
-                yield block
-                block, size = [], 0
-        if block:
-            yield block
-
     def _embed(self, texts: list[str]) -> Floats:
         """(n, dimension) for folded, padded texts."""
-        rows, hashes = _features(texts, self.seed)
-        order = np.lexsort((hashes, rows))
-        rows, hashes = rows[order], hashes[order]
-        first = np.ones(len(rows), dtype=np.bool_)
-        first[1:] = (rows[1:] != rows[:-1]) | (hashes[1:] != hashes[:-1])
-        starts = np.flatnonzero(first)
-        counts = np.diff(starts, append=len(rows))
-        rows, hashes = rows[starts], hashes[starts]
+        rows, hashes, counts = counted(texts, self.seed)
         weights = 1 + np.log(counts)
         sums = np.zeros(len(texts) * self.dimension)
         for draw in range(_SIGNS_PER_FEATURE):
@@ -106,6 +84,33 @@ class NgramEncoder:
         norms = np.linalg.norm(dense, axis=1, keepdims=True)
         embeddings: Floats = (dense / np.where(norms > 0, norms, 1)).astype(np.float32)
         return embeddings
+
+
+def folded(texts: Sequence[str], max_characters: int) -> Iterator[list[str]]:
+    """Split `texts` in order, so that memory is bounded; every text is cut, folded and padded."""
+    block: list[str] = []
+    size = 0
+    for text in texts:
+        plain = unicodedata.normalize("NFKC", text[:max_characters]).casefold()
+        padded = f" {' '.join(plain.split())} "
+        block.append(padded)
+        size += len(padded)
+        if size >= _CHARACTERS_PER_BLOCK:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def counted(texts: list[str], seed: int) -> tuple[NDArray[np.int64], _Hashes, NDArray[np.int64]]:
+    """Count the n-grams and words of `folded` texts: row, hash and count of each, by row, then by hash."""
+    rows, hashes = _features(texts, seed)
+    order = np.lexsort((hashes, rows))
+    rows, hashes = rows[order], hashes[order]
+    first = np.ones(len(rows), dtype=np.bool_)
+    first[1:] = (rows[1:] != rows[:-1]) | (hashes[1:] != hashes[:-1])
+    starts = np.flatnonzero(first)
+    return rows[starts], hashes[starts], np.diff(starts, append=len(rows))
 
 
 def _features(texts: list[str], seed: int) -> tuple[NDArray[np.int64], _Hashes]:
