@@ -75,18 +75,22 @@ def recommend(
     allowed = allowed or allowance(store, project_id, now=now)
     done = store.rounds.latest(project_id, RoundState.DONE)
     figures: Mapping[str, Any] = done.figures if done else {}
-    bought = _purchases(figures.get("forecast"), allowed)
+    forecast = figures.get("forecast") or {}
+    bought = _purchases(forecast, allowed)
     gain = _gain(bought)
     if allowed.closed:
         reasons = tuple(Reason(limit.kind.value, limit.says) for limit in allowed.reasons)
         return Recommendation(Advice.STOP, reasons, bought, gain)
-    told = [_told(bought, allowed), _target(bought, allowed)]
+    metric = allowed.budget.value.target_metric
+    # rounds call the headline of any kind of labels "accuracy", and forecast that
+    foretold = bought if metric in ("accuracy", forecast.get("metric")) else ()
+    told = [_told(bought, allowed), _target(foretold, allowed)]
     little, agreed = _little(gain, allowed), _agreed(figures.get("agreement"))
     spent = _nearly_spent(allowed)
     advice = Advice.GO_ON
     if little and agreed:
         advice = Advice.STOP
-    elif little or agreed or spent or _near(bought, allowed):
+    elif little or agreed or spent or _near(foretold, allowed):
         advice = Advice.STOP_SOON
     if advice is Advice.GO_ON:
         told.insert(0, _worth_it(gain, allowed, figures))
@@ -183,12 +187,13 @@ def _told(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
 
 def _near(bought: tuple[Purchase, ...], allowed: Allowance) -> bool:
     target = allowed.budget.value.target_value
-    judged = target is not None and allowed.budget.value.target_metric == "accuracy"
-    return judged and any(one.labels <= SHOWN and Decimal(str(one.low)) >= (target or 1) for one in bought)
+    if target is None:
+        return False
+    return any(one.labels <= SHOWN and Decimal(str(one.low)) >= target for one in bought)
 
 
 def _target(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
-    """Say how far the target is: forecasts are of accuracy."""
+    """Say how far the target is, by forecasts of its metric."""
     budget = allowed.budget.value
     target = budget.target_value
     if target is None:
@@ -196,8 +201,9 @@ def _target(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
     name, wanted = budget.target_metric.replace("_", " "), wording.share(target)
     if allowed.measured is None:
         return Reason("target unknown", f"nobody knows how far the target is: {name} is not measured yet")
+    name = allowed.measured.metric.replace("_", " ")
     now = f"{wording.share(allowed.measured.low)} to {wording.share(allowed.measured.high)}"
-    if budget.target_metric != "accuracy" or not bought:
+    if not bought:
         return Reason("target", f"the target is {name} {wanted}; it is {now}")
     for one in bought:
         if Decimal(str(one.value)) >= target:

@@ -148,7 +148,8 @@ def measured(store: Store, project_id: int, metric: str) -> Measured | None:
         figures = each.figures.get(f"audit_{metric}")
         if figures:
             value, low, high = (float(figures[name]) for name in ("value", "low", "high"))
-            return Measured(metric, value, low, high, int(figures.get("n", 0)))
+            # rounds call the headline of any kind of labels "accuracy"
+            return Measured(str(figures.get("metric", metric)), value, low, high, int(figures.get("n", 0)))
     return None
 
 

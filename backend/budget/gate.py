@@ -36,21 +36,35 @@ class Gate:
         self._now = now
         self._password = smtp_password
         self._last: Allowance | None = None
+        self._unsettled = False
         self._seen: tuple[object, ...] = ()
         self._until: datetime | None = None
 
     @property
     def soon(self) -> bool:
-        """Whether the budget is about to be spent: Label Studio should be asked often."""
-        return self._last is not None and self._last.soon
+        """Whether the budget is about to be spent, or was just now: Label Studio should be asked often."""
+        return self._last is not None and (self._last.soon or self._unsettled)
 
     def check(self, known: Connection) -> Allowance:
-        """Give what may be asked for now; looks at the store alone, and only after something happened."""
+        """Give what may be asked for now; looks at the store alone, and only after something happened.
+
+        Where the queue is to be closed or opened, a poll is made due at once: `settle` follows it.
+        """
         now, seen = self._now(), (known.change, known.woken_at, known.wanted)
         if self._last is None or self._until is None or seen != self._seen or now >= self._until:
             self._last = allowance(self._store, self._project_id, now=now)
             self._seen, self._until = seen, now + FRESH
+            self._unsettled = self._differs(self._last)
+            woken, polled = known.woken_at, known.polled_at
+            if self._unsettled and (woken is None or (polled is not None and woken <= polled)):
+                self._store.projects.look_soon(self._project_id, now=now)
         return self._last
+
+    def _differs(self, allowed: Allowance) -> bool:
+        closure = self._store.closures.get(self._project_id)
+        if closure is None:
+            return allowed.closed
+        return closure.closed != allowed.closed or not closure.settled
 
     def settle(
         self,
@@ -76,6 +90,7 @@ class Gate:
             check=check,
             seen=seen,
         )
+        self._unsettled = False
         if closure is not None and closure.closed and closure.settled:
             tell(
                 self._store,

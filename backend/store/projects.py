@@ -146,6 +146,10 @@ class Projects:
         """
         self._set(project_id, woken_at=now, webhook_seen_at=now)
 
+    def look_soon(self, project_id: int, *, now: datetime) -> None:
+        """Make a poll due, though nothing was heard."""
+        self._set(project_id, woken_at=now)
+
     def polled(self, project_id: int, *, cursor: datetime | None, now: datetime) -> None:
         """Everything up to `cursor` has been read."""
         values: dict[str, Any] = {"polled_at": now}

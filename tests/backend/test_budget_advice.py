@@ -140,3 +140,17 @@ def test_how_far_the_target_is(store: Store, target: str, advice: Advice, code: 
 
 def test_without_audit_labels_nobody_knows_how_far_the_target_is(store: Store) -> None:
     assert "target unknown" in codes(advise(store, {}, target_value="0.9"))
+
+
+def test_a_forecast_of_another_metric_says_nothing_of_the_target(store: Store) -> None:
+    figures = {
+        "audit_accuracy": ACCURACY,
+        "audit_macro_f1": {**ACCURACY, "metric": "macro_f1"},
+        "forecast": {**forecast(0.91, 0.93, 0.94), "metric": "accuracy"},
+    }
+    found = advise(store, figures, target_value="0.89", target_metric="macro_f1")
+    assert (found.advice, codes(found)[-1]) == (Advice.GO_ON, "target")
+    figures["forecast"]["metric"] = "macro_f1"
+    store.rounds.finish(1, 1, change=1, steps=[], figures=figures, now=START)
+    found = recommend(store, 1, now=START)
+    assert (found.advice, codes(found)[-1]) == (Advice.STOP_SOON, "target in reach")

@@ -225,6 +225,15 @@ def test_another_metric_can_be_the_target(desk: Desk) -> None:
     assert desk.settle().closed
 
 
+def test_what_accuracy_stands_for_is_named(desk: Desk) -> None:
+    """For entities the headline is their F1."""
+    desk.budget(target_value="0.9")
+    figures = {"metric": "entity_f1", "value": 0.95, "low": 0.91, "high": 0.97, "n": 50}
+    desk.store.rounds.start(1, 1, 1, "test", now=desk.clock())
+    desk.store.rounds.finish(1, 1, change=1, steps=[], figures={"audit_accuracy": figures}, now=desk.clock())
+    assert "entity f1 91.0 % to 97.0 %" in desk.settle().says
+
+
 # --- closing and opening ----------------------------------------------------------------------------
 
 
@@ -242,6 +251,30 @@ def test_closing_keeps_what_was_there_and_raising_the_budget_restores_it(desk: D
     desk.budget(labels=None)
     desk.settle()
     assert desk.labelstudio.settings() == (2, OWN, False), "and a second time"
+
+
+def test_a_budget_that_is_spent_makes_a_poll_due_at_once_and_only_one(desk: Desk) -> None:
+    """With webhooks the next poll may be half a minute off; closing must not wait for it."""
+    desk.budget(labels=1)
+    desk.settle()
+    desk.store.projects.polled(1, cursor=None, now=desk.clock())
+    desk.label()
+
+    def due() -> bool:
+        desk.gate.check(desk.store.projects.get(1))
+        known = desk.store.projects.get(1)
+        assert known.polled_at is not None
+        return known.woken_at is not None and known.woken_at > known.polled_at
+
+    assert due()
+    assert desk.gate.soon
+    woken = desk.store.projects.get(1).woken_at
+    assert due()
+    assert desk.store.projects.get(1).woken_at == woken
+    desk.settle()
+    desk.store.projects.polled(1, cursor=None, now=desk.clock())
+    assert not due()
+    assert not desk.gate.soon
 
 
 def test_a_closed_queue_is_closed_once(desk: Desk) -> None:
