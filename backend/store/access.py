@@ -150,6 +150,12 @@ class Access:
             query = sa.select(*_TOKEN).order_by(api_token.c.id.desc())
             return [_token(row) for row in db.execute(query).mappings()]
 
+    def is_taken(self, name: str) -> bool:
+        """Whether a token of this name is in use: who made what is told by names."""
+        query = sa.select(sa.func.count()).where(api_token.c.name == name, api_token.c.revoked_at.is_(None))
+        with self._database.read() as db:
+            return bool(db.scalar(query))
+
     def find_token(self, key: str, *, now: datetime) -> Token | None:
         """Look up the token with this secret and note that it was used; None if there is none, or no more."""
         query = sa.select(*_TOKEN).where(api_token.c.digest == digest(key), api_token.c.revoked_at.is_(None))

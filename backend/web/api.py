@@ -171,10 +171,13 @@ def _tokens(api: Blueprint, site: Site) -> None:
             raise Unreadable(f"name: expected 1 to {LONGEST_NAME} characters")
         if rights not in ("read", "write"):
             raise Unreadable("rights: expected read or write")
-        projects = None if visitor.projects is None else sorted(visitor.projects)
-        key, made = access.make_token(
-            " ".join(name.split()), rights, projects, by=visitor.author, now=site.now()
+        projects, name = (
+            None if visitor.projects is None else sorted(visitor.projects),
+            " ".join(name.split()),
         )
+        if access.is_taken(name):
+            raise Unreadable(f"name: {name!r} is taken; expected one that no token in use has")
+        key, made = access.make_token(name, rights, projects, by=visitor.author, now=site.now())
         return jsonify(token=key, **_token(made)), HTTPStatus.CREATED
 
     @api.delete("/tokens/<int:token_id>")

@@ -52,7 +52,7 @@ class Visitor:
 
     def owns(self, token: Token) -> bool:
         """Whether this API token is theirs to see and to revoke."""
-        return self.is_operator or (self.via != "token" and token.made_by == self.author)
+        return self.is_operator or token.made_by == self.author
 
     def sees(self, project_id: int) -> bool:
         """Whether this project is theirs to see."""

@@ -247,6 +247,9 @@ def _tokens(pages: Blueprint, site: Site) -> None:
             return page(
                 given={"name": name, "rights": rights}, errors=errors
             ), HTTPStatus.UNPROCESSABLE_ENTITY
+        if access.is_taken(name):
+            errors = {"name": speech_of(request)("tokens.name_taken")}
+            return page(given={"name": name, "rights": rights}, errors=errors), HTTPStatus.CONFLICT
         projects = None if visitor.projects is None else sorted(visitor.projects)
         write = "write" if rights == "write" else "read"
         key, made = access.make_token(name, write, projects, by=visitor.author, now=site.now())  # type: ignore[arg-type]
