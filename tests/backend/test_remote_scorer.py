@@ -64,7 +64,7 @@ def scorer(backend: SmallMlBackend, tmp_path: Path) -> Iterator[Callable[..., Re
     opened: list[RemoteScorer] = []
 
     def make(clock: Callable[[], float] = lambda: 0.0, **options: Any) -> RemoteScorer:
-        given_options = {"url": backend.url, "sample": 40, **options}
+        given_options = {"url": backend.url, "sample": 40, "batch": 4, **options}
         opened.append(open_remote(given_options, KIND, PROJECT, tmp_path, clock=clock))
         return opened[-1]
 
@@ -81,7 +81,7 @@ def rng() -> np.random.Generator:
 
 
 def test_a_bounded_spread_out_part_is_asked_about_once(scorer: Any, backend: SmallMlBackend) -> None:
-    """`sample` new rows a round; none twice; farther apart than rows drawn at random."""
+    """`sample` rows at first, then a batch a round; none twice; farther apart than rows drawn at random."""
     scoring = scorer(sample=20, batch=8)
     asked = scoring.look(EVERY[:150], EMBEDDINGS, tasks, rng())
     assert (asked.new, asked.left, asked.known) == (20, 0, 20)
@@ -96,8 +96,8 @@ def test_a_bounded_spread_out_part_is_asked_about_once(scorer: Any, backend: Sma
     at_random = [apart(rng().choice(150, 20, replace=False)) for _ in range(5)]
     assert apart(first) < min(at_random)
     scoring.look(EVERY[:150], EMBEDDINGS, tasks, rng())
-    assert len(set(backend.tasks())) == len(backend.tasks()) == 40
-    for _ in range(10):
+    assert len(set(backend.tasks())) == len(backend.tasks()) == 28
+    for _ in range(16):
         scoring.look(EVERY[:150], EMBEDDINGS, tasks, rng())
     assert sorted(backend.tasks()) == [1000 + row for row in range(150)]
 
@@ -148,7 +148,7 @@ def test_a_broken_backend_leaves_what_is_known(scorer: Any, backend: SmallMlBack
         np.testing.assert_array_equal(scoring.predict(EMBEDDINGS).sd, before)
         assert scoring.known == 40
         del backend.misbehave[path]
-    assert scoring.look(EVERY, EMBEDDINGS, tasks, rng()).known == 80
+    assert scoring.look(EVERY, EMBEDDINGS, tasks, rng()).known == 44
 
 
 def test_labels_of_another_project_are_never_kept(scorer: Any, backend: SmallMlBackend) -> None:

@@ -22,7 +22,8 @@ class RemoteOptions:
     url:             its address
     timeout_seconds: that one answer may take; Label Studio waits as long
     batch:           tasks in one request
-    sample:          candidates that each round asks about, beside the front
+    sample:          candidates that are asked about at first; each later round asks about one batch more,
+                     and about what is new in the front
     seconds:         that a round may ask about the sample, and again about the front; the rest comes later
     uncertainty:     of an image from its regions: sum (how many are expected to be wrong), mean or least
     empty:           how wrong no region at all counts, in regions

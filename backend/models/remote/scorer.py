@@ -88,7 +88,8 @@ class RemoteScorer:
     def look(self, candidates: Positions, embeddings: Rows, tasks: Tasks, rng: Generator) -> Asked:
         """Ask about some `candidates` (m,) that are far from what was asked about, and learn to foretell.
 
-        At most `sample` of them, within `seconds`. Raises RemoteError where the backend cannot be used.
+        `sample` of them at first and one batch a round after that, within `seconds`: no round waits long for
+        what labels do not change. Raises RemoteError where the backend cannot be used.
         """
         log = self._open()
         rows = candidates[~np.isin(candidates, log.rows())]
@@ -179,11 +180,12 @@ class RemoteScorer:
         return self._log
 
     def _spread(self, rows: Positions, embeddings: Rows, rng: Generator) -> Positions:
-        """Pick `sample` of `rows`, each far from the others and from some that were answered."""
-        count = min(self._options.sample, len(rows))
-        if count == 0 or self._log is None:
+        """Pick some of `rows`, each far from the others and from some that were answered."""
+        known = np.array(self._known().rows(), np.int64)
+        wanted = max(self._options.sample - len(known), self._options.batch)
+        count = min(wanted, len(rows))
+        if count == 0:
             return rows[:0]
-        known = np.array(self._log.rows(), np.int64)
         if len(known) > MOST_CENTERS:
             known = rng.choice(known, MOST_CENTERS, replace=False)
         points = np.asarray(embeddings[rows], np.float32)
