@@ -104,6 +104,10 @@ class Labels(Section):
         default=None,
         description="Name of the control tag to learn; null takes the first that can be learned.",
     )
+    agreement: Literal["majority", "dawid_skene"] = Field(
+        default="majority",
+        description="How several annotators' answers become one: majority, or by dawid_skene.",
+    )
 
 
 class Encoder(Section):
@@ -180,6 +184,12 @@ class Queue(Section):
     )
     exploration_share: float = Field(
         default=0.05, ge=0, le=0.4, description="Share of random tasks that look elsewhere."
+    )
+    relabel_share: float = Field(
+        default=0,
+        ge=0,
+        le=0.5,
+        description="Share of labelled tasks whose label is doubtful, asked of another annotator.",
     )
     preannotate: bool = Field(
         default=True, description="Show the model's answer for the annotator to confirm or correct."

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from backend.models import Head
 from backend.rounds.against_random import Labels
-from strategies.forecast import ALIKE, JITTER, POWERS, RATES, REDUCIBLE
+from strategies.forecast import JITTER, POWERS, RATES, REDUCIBLE
 from strategies.types import Floats, Positions
 
 Numbers = NDArray[np.float64]
@@ -119,26 +119,28 @@ def estimate(sizes: Positions, right: Floats | Numbers, today: Any, labelled: in
     today: (tasks,) rightness of one that knew all `labelled` labels
     Each curve is weighed by how well it fits and, slightly, by how likely its savings are beforehand.
     """
-    tasks = right.shape[1]
     error, now = 1 - right.mean(axis=1), float(1 - np.mean(today))
-    spread = max(float(np.mean([np.var(each) for each in (*right, today)])), 1 / (4 * tasks))
-    own = (1 - ALIKE) * spread / tasks + JITTER**2
+    noise = _covariance(np.concatenate([np.asarray(right, np.float64), np.asarray(today)[None]]))
+    inverse, tied = np.linalg.inv(noise[:-1, :-1]), noise[-1, :-1]
     grid = labelled * np.geomspace(1 / FARTHEST, FARTHEST, _GRID)
     last = float(sizes[-1])
     past, ahead = _shapes(sizes / last), _shapes(grid / last)
-    mean, variance, weight = _posterior(past, error, own)
+    mean, variance, weight = _posterior(past, error, inverse)
     rng = np.random.default_rng(seed)
     which = rng.choice(len(weight), _DRAWS, p=weight)
     start = np.clip(rng.normal(mean[which], np.sqrt(variance[which])), 0, 1)
     curves = start[:, None] * ahead[which]
-    reached = rng.normal(now, np.sqrt(own), _DRAWS)
+    # what the curve's tasks happened to be like, today's model met too
+    luck = (error - start[:, None] * past[which]) @ (inverse @ tied)
+    left = max(float(noise[-1, -1] - tied @ inverse @ tied), JITTER**2)
+    reached = np.clip(rng.normal(now - luck, np.sqrt(left)), 0, 1)
     below = curves <= reached[:, None]
     first = np.where(below.any(axis=1), below.argmax(axis=1), _GRID)
     needed = np.append(grid, np.inf)[first]
     doublings = np.log2(np.append(grid / labelled, 4 * FARTHEST)[first])
     belief = np.exp(-((doublings / DOUBTED) ** 2) / 2)
-    middle = curves[:, _GRID // 2] + rng.normal(0, np.sqrt(ALIKE * spread / tasks), _DRAWS)
-    at_same = Estimate(*(float(np.clip(1 - each, 0, 1)) for each in _quantiles(middle, belief, flip=True)))
+    middle = curves[:, _GRID // 2]
+    at_same = Estimate(*(1 - each for each in _quantiles(middle, belief, flip=True)))
     found = Estimate(*map(float, _quantiles(needed, belief)))
     told = np.isfinite(found.high) and found.high <= WIDEST * found.low
     curve = tuple(zip(sizes.tolist(), (1 - error).tolist(), strict=True))
@@ -157,10 +159,22 @@ def _shapes(times: Any) -> Numbers:
     return np.concatenate([1 - share + share * np.array(falls) for share in REDUCIBLE])
 
 
-def _posterior(past: Numbers, error: Numbers, own: float) -> tuple[Numbers, Numbers, Numbers]:
+def _covariance(right: Numbers) -> Numbers:
+    """Of the models' mean rightness (models, models), from that of each task (models, tasks).
+
+    Two tasks that nobody saw, one right and one wrong throughout, keep it from being nothing; each model has
+    some luck of its own in what it happened to learn from.
+    """
+    models, tasks = right.shape
+    seen = np.concatenate([right, np.ones((models, 1)), np.zeros((models, 1))], axis=1)
+    return np.asarray(np.cov(seen) / tasks + JITTER**2 * np.eye(models))
+
+
+def _posterior(past: Numbers, error: Numbers, inverse: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """Mean and variance (curves,) of each curve's error at the last size, and its weight."""
-    strength = (past**2).sum(axis=1) / own + 4
-    pull = past @ error / own + 2
+    fitted = past @ inverse
+    strength = (fitted * past).sum(axis=1) + 4  # the prior of the error is as good as flat
+    pull = fitted @ error + 2
     mean, variance = pull / strength, 1 / strength
     fit = pull**2 / strength / 2 - np.log(strength) / 2
     weight = np.exp(fit - fit.max())

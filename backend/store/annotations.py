@@ -37,6 +37,7 @@ class Answer:
     ground_truth: bool
     completed_by: int | None
     updated_at: datetime
+    lead_time: float | None = None
 
 
 @dataclass(frozen=True)
