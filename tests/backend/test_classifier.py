@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_checkpoints import LABELS, WORDS, texts, tiny
 
 from backend.domain import ConfigError, EncoderError
 from backend.models import names
@@ -18,52 +19,6 @@ from backend.models.fine_tuning import Recipe
 from backend.models.fine_tuning.batches import Tokens, ordered, shuffled
 from backend.models.targets import make_target, target_names
 from strategies.types import BadInput
-
-WORDS = ["red", "green", "blue", "round", "square", "small", "large", "old", "new", "the", "a", "very"]
-LABELS = ("colour", "shape", "other")
-
-
-def texts(n: int, seed: int = 0) -> tuple[list[str], Any]:
-    """Words of which one tells the class."""
-    rng = np.random.default_rng(seed)
-    targets = np.arange(n) % 3
-    tell = [WORDS[:3], WORDS[3:5], WORDS[5:7]]
-    made = [
-        " ".join([*rng.choice(WORDS[7:], rng.integers(1, 5)), str(rng.choice(tell[target]))])
-        for target in targets
-    ]
-    return made, targets
-
-
-def tiny(folder: Path, kind: str = "bert") -> Path:
-    """A transformer of two thin layers with random weights, made in milliseconds."""
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast, DistilBertConfig, DistilBertModel
-
-    folder.mkdir()
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=32).save_pretrained(folder)
-    sizes: dict[str, Any] = {
-        "vocab_size": len(vocabulary),
-        "max_position_embeddings": 32,
-        "initializer_range": 0.3,
-    }
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        if kind == "distilbert":
-            config = DistilBertConfig(**sizes, dim=16, n_layers=2, n_heads=2, hidden_dim=32)
-            DistilBertModel(config).save_pretrained(folder)
-        else:
-            bert = BertConfig(
-                **sizes, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
-            )
-            BertModel(bert).save_pretrained(folder)
-    if kind == "sentence":
-        (folder / "1_Pooling").mkdir()
-        pooling = {"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True}
-        (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    return folder
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -40,13 +40,15 @@ class State:
 class Checkpoints:
     """Writes and reads the state of one training in `folder`; safetensors, so nothing in it is ever run.
 
-    key:   names rows, targets, settings and seed; what was written under another key is not gone on with
-    every: steps between two writes
+    key: names rows, targets, settings and seed; what was written under another key is not gone on with
     """
 
     folder: Path
     key: str
-    every: int = EVERY
+
+    def due(self, step: int) -> bool:
+        """Whether the state is written after so many steps."""
+        return step % EVERY == 0
 
     def write(self, model: Any, optimizer: torch.optim.Optimizer, state: State) -> None:
         """Write weights, the optimiser's memory and the position, all or nothing."""

@@ -92,7 +92,7 @@ def train(
                     record[state.epoch, rows[places]] = logits.detach().cpu().numpy()
                 state.step, state.place = state.step + 1, state.place + 1
                 progress("fine-tune", state.step, total)
-                if checkpoints and state.step % checkpoints.every == 0:
+                if checkpoints and checkpoints.due(state.step):
                     checkpoints.write(network.model, optimizer, state)
             state.epoch, state.place = state.epoch + 1, 0
             if watched is not None:
