@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,37 @@ def read_csv(file: Path, *, text: str, label: str) -> list[Example]:
     """
     if text == label:
         raise ConfigError(f"--text and --label both name the column {text!r}; expected two columns")
+    found = read_cells(file, [("--text", text), ("--label", label)])
+    return [Example(each.cells[0], each.cells[1], each.row) for each in found]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Some cells of one record, stripped; its place among the records, and the line that it ends on."""
+
+    row: int
+    line: int
+    cells: tuple[str, ...]
+
+
+def read_cells(file: Path, columns: Sequence[tuple[str, str]], *, empty: bool = False) -> list[Cells]:
+    """Read the named columns of every record of `file`; empty lines are skipped.
+
+    columns: the option that names a column, and its name
+    empty:   whether the last column's cells may be empty
+    raises:  ConfigError as `read_csv`
+    """
     rows = _rows(file)
     try:
         header = [name.strip() for name in next(rows, [])]
-        places = [_column(file, header, text, "--text"), _column(file, header, label, "--label")]
+        places = [_column(file, header, name, option) for option, name in columns]
         found = [
             (place, rows.line_num, row) for place, row in enumerate(rows) if any(cell.strip() for cell in row)
         ]
     except csv.Error as error:
         raise ConfigError(f"{file}, line {rows.line_num}: {error}; expected CSV") from error
-    return [replace(_example(file, line, row, header, places), row=place) for place, line, row in found]
+    needed = places[: len(places) - empty]
+    return [Cells(place, line, _cells(file, line, row, header, places, needed)) for place, line, row in found]
 
 
 def select_csv(file: Path, rows: Iterable[int]) -> str:
@@ -87,16 +108,23 @@ def _reader(lines: Sequence[str]) -> Any:
     return csv.reader(lines, delimiter=_delimiter(lines[0] if lines else ""), strict=True)
 
 
-def _example(file: Path, line: int, row: Sequence[str], header: Sequence[str], places: list[int]) -> Example:
+def _cells(
+    file: Path,
+    line: int,
+    row: Sequence[str],
+    header: Sequence[str],
+    places: Sequence[int],
+    needed: Sequence[int],
+) -> tuple[str, ...]:
     if len(row) != len(header):
         raise ConfigError(
             f"{file}, line {line}: {len(row)} cells; expected {len(header)} as in the first line "
             "(quote cells that hold the separator)"
         )
-    for place in places:
+    for place in needed:
         if not row[place].strip():
             raise ConfigError(f"{file}, line {line}: column {header[place]!r} is empty; expected a value")
-    return Example(row[places[0]].strip(), row[places[1]].strip())
+    return tuple(row[place].strip() for place in places)
 
 
 def _column(file: Path, header: Sequence[str], name: str, option: str) -> int:
