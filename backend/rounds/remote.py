@@ -12,7 +12,7 @@ import numpy as np
 
 from backend.config import Config, ProjectConfig
 from backend.domain import ConfigError, Json, Progress, silent
-from backend.labels import LabelKind, Targets
+from backend.labels import Form, LabelKind, Target, Targets
 from backend.labels.forms import blank
 from backend.models import Decided
 from backend.models.remote import (
@@ -24,6 +24,7 @@ from backend.models.remote import (
     open_remote,
     read_options,
 )
+from backend.models.remote.corrections import corrections
 from backend.pool import TaskPool
 from backend.store import Connection, Store
 from strategies.auto import Auto
@@ -79,6 +80,7 @@ class RemoteModel:
         self.drives = drives
         self._store = store
         self._kind = kind
+        self._counted: dict[int, tuple[tuple[str, Target], float]] = {}
 
     @classmethod
     def open(
@@ -126,7 +128,13 @@ class RemoteModel:
         allowed = pool.unanswered() & ~pool.in_audit(config.queue.audit_share)
         rng = np.random.default_rng([config.queue.seed, pool.project_id, number])
         try:
-            self.scorer.look(np.flatnonzero(allowed), pool.embeddings, self._tasks(pool), rng)
+            self.scorer.look(
+                np.flatnonzero(allowed),
+                pool.embeddings,
+                self._tasks(pool),
+                rng,
+                corrections=lambda: self._corrections(pool),
+            )
         except RemoteError as error:
             if not needed:
                 raise
@@ -147,6 +155,22 @@ class RemoteModel:
                 raise
             log.warning("project %s: %s; the front goes without", pool.project_id, error)
         return self.scorer.results(rows, self._kind, self._texts(pool, rows))
+
+    def _corrections(self, pool: TaskPool) -> dict[int, float]:
+        """Count what people corrected in the backend's regions, by row; other forms have no regions."""
+        if self._kind.form is not Form.REGIONS:
+            return {}
+        found: dict[int, float] = {}
+        for row in np.flatnonzero(pool.labelled).tolist():
+            annotated = pool.targets[row]
+            basis = (self.scorer.version, annotated)
+            if row not in self._counted or self._counted[row][0] != basis:
+                answered = self.scorer.answered(row)
+                if answered is None:
+                    continue
+                self._counted[row] = (basis, corrections(answered, annotated))
+            found[row] = self._counted[row][1]
+        return found
 
     def _texts(self, pool: TaskPool, rows: Positions) -> list[str]:
         return [] if self._kind.takes == "image" else [str(text) for text in pool.inputs(rows)]

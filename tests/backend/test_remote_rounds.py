@@ -15,7 +15,7 @@ from small_ml_backend import SmallMlBackend, boxes
 from backend.config import Config, ProjectConfig
 from backend.config.types import LabelStudio, Proxy, Secrets
 from backend.config.types import Store as StoreSection
-from backend.domain import ConfigError, Project, Task
+from backend.domain import Annotation, ConfigError, Project, Task
 from backend.labels import read as read_label_config
 from backend.models.remote import RemoteError
 from backend.pool import TaskPool
@@ -177,3 +177,27 @@ def test_auto_asks_at_once_and_other_strategies_stay() -> None:
     assert isinstance(changed, Auto)
     assert changed.cold_labels == 0
     assert without_cold_start(build("margin")) == build("margin")
+
+
+def test_what_people_corrected_reaches_the_scorer(
+    load: Any, store: Store, pool: TaskPool, backend: SmallMlBackend
+) -> None:
+    """Counted from the annotations of rows that were answered; counted anew when an annotation changes."""
+    remote = load(sample=60)
+    remote.look(pool, ProjectConfig(), 1, needed=False)
+
+    def annotate(task: int, items: Sequence[Any], minute: int) -> None:
+        at = NOW.replace(minute=minute)
+        made = Annotation(500 + task, task, tuple(items), False, False, 1, 2.0, at, at)
+        store.annotations.heard(1, [made], now=at)
+        pool.refresh()
+
+    drawn = [{**each, "type": "rectanglelabels"} for each in boxes([0.9, 0.8])["result"]]
+    rows = {task: int(np.flatnonzero(pool.task_ids == task)[0]) for task in (1, 2, 3)}
+    remote.results(pool, np.array(list(rows.values())), needed=False)
+    annotate(1, drawn, 1)
+    annotate(2, [], 1)
+    annotate(3, drawn[:1], 1)
+    assert remote._corrections(pool) == {rows[1]: 0.0, rows[2]: 1.0, rows[3]: 1.0}
+    annotate(3, drawn, 2)
+    assert remote._corrections(pool)[rows[3]] == 0.0

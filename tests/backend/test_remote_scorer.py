@@ -330,3 +330,43 @@ def test_ridge_without_a_pattern_is_the_mean() -> None:
         Ridge.fit(EMBEDDINGS[:0], noise[:0])
     with pytest.raises(BadInput, match=r"expected \(n, 8\)"):
         same.predict(EMBEDDINGS[:, :3])
+
+
+# --- what people corrected -------------------------------------------------------------------------
+
+
+def test_doubts_are_calibrated_by_what_people_corrected(scorer: Any, backend: SmallMlBackend) -> None:
+    """A detector that is sure of the wrong pictures: corrections turn the order round, once there are 20."""
+    backend.predict = lambda task: boxes([0.9, 0.9] if task["id"] % 2 else [0.4])
+    scoring = scorer(sample=60)
+    wrong = {row: 3.0 if (1000 + row) % 2 else 1.0 for row in EVERY.tolist()}
+    scoring.look(EVERY, EMBEDDINGS, tasks, rng())
+    known = [id_ - 1000 for id_ in backend.tasks()]
+    assert not scoring.figures()["remote_calibrated"]
+    np.testing.assert_allclose(
+        scoring.predict(EMBEDDINGS[known]).sd, [0.2 if r % 2 else 0.6 for r in known], atol=1e-6
+    )
+
+    def corrected(count: int) -> Any:
+        return lambda: {row: wrong[row] for row in known[:count]}
+
+    scoring.look(EVERY, EMBEDDINGS, tasks, rng(), corrections=corrected(19))
+    assert not scoring.calibrated
+    scoring.look(EVERY, EMBEDDINGS, tasks, rng(), corrections=corrected(30))
+    assert scoring.calibrated
+    found = scoring.predict(EMBEDDINGS[known]).sd
+    np.testing.assert_allclose(found, [wrong[row] for row in known], atol=0.1)
+    plain = scorer(calibrate=False)
+    plain.look(EVERY, EMBEDDINGS, tasks, rng(), corrections=corrected(30))
+    assert not plain.calibrated
+
+
+def test_corrections_that_confidences_tell_nothing_of_change_nothing(
+    scorer: Any, backend: SmallMlBackend
+) -> None:
+    """Every picture with the same confidences: the doubt stays what they lack."""
+    backend.predict = lambda task: boxes([0.7])
+    scoring = scorer(sample=60)
+    scoring.look(EVERY, EMBEDDINGS, tasks, rng(), corrections=lambda: {row: row % 5 for row in range(200)})
+    assert not scoring.calibrated
+    np.testing.assert_allclose(scoring.predict(EMBEDDINGS).sd, 0.3, atol=1e-5)

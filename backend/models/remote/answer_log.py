@@ -103,7 +103,9 @@ class AnswerLog:
                 break
             if start + length > size:
                 break
+            file.seek(start + length - 1)
+            if file.read(1) != b"\n":
+                break
             self._kept[row] = _Kept(sure, start, length)
             whole = start + length
-            file.seek(whole)
         return whole

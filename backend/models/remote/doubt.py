@@ -5,8 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.models.remote.ridge import Ridge
+
 UNKNOWN = 0.5
 """What stands for a confidence that was not given."""
+FEWEST_CORRECTED = 20
+"""With fewer corrected inputs a regression on them says less than the confidences do."""
 
 
 def wrong(confidences: Sequence[float], empty: float) -> float:
@@ -31,6 +38,27 @@ def least(confidences: Sequence[float], empty: float) -> float:
 
 DOUBTS: Mapping[str, Callable[[Sequence[float], float], float]] = {"sum": wrong, "mean": mean, "least": least}
 """By name: Brust et al. 2019 compare sum, average and maximum for object detection."""
+
+
+def expected(
+    confidences: Sequence[Sequence[float]], empty: float, corrected: Mapping[int, float]
+) -> NDArray[np.float64] | None:
+    """Foretell how many corrections each of n inputs needs, (n,), from those that some needed.
+
+    A ridge regression on sum, mean and largest lack of confidence and the number of regions learns what the
+    confidences of this model are worth: few are calibrated, and none tells of what was overlooked.
+
+    corrected: corrections by place, of the inputs that people have labelled
+    returns:   None while they are too few, or where the confidences tell nothing of them
+    """
+    if len(corrected) < FEWEST_CORRECTED:
+        return None
+    told = [[*(how(each, empty) for how in DOUBTS.values()), len(each)] for each in confidences]
+    rows = np.array(told, np.float32)
+    spread = rows.std(axis=0)
+    rows = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    ridge = Ridge.fit(rows[list(corrected)], np.array(list(corrected.values())))
+    return np.maximum(ridge.predict(rows), 0) if np.isfinite(ridge.strength) else None
 
 
 def _lacks(confidences: Sequence[float]) -> list[float]:

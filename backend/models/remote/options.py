@@ -26,6 +26,7 @@ class RemoteOptions:
                      and about what is new in the front
     seconds:         that a round may ask about the sample, and again about the front; the rest comes later
     uncertainty:     of an image from its regions: sum (how many are expected to be wrong), mean or least
+    calibrate:       learn from people's corrections how many an image needs, once 20 images were corrected
     empty:           how wrong no region at all counts, in regions
     send_token:      give Label Studio's token to the backend, for one that has none of its own to fetch media
     max_answer_mb:   a larger answer is given up
@@ -37,6 +38,7 @@ class RemoteOptions:
     sample: int = 32
     seconds: float = 20.0
     uncertainty: str = "sum"
+    calibrate: bool = True
     empty: float = 0.5
     send_token: bool = False
     max_answer_mb: float = 64.0
@@ -60,8 +62,9 @@ class RemoteOptions:
             raise ConfigError(
                 f"remote: uncertainty is {self.uncertainty!r}; expected {' or '.join(sorted(DOUBTS))}"
             )
-        if not isinstance(self.send_token, bool):
-            raise ConfigError(f"remote: send_token is {self.send_token!r}; expected true or false")
+        for name in ("calibrate", "send_token"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"remote: {name} is {getattr(self, name)!r}; expected true or false")
 
     def backend(self, *, user: str = "", password: str = "") -> MlBackend:
         """Make the client that asks it."""

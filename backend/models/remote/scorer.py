@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from backend.domain import Json, Progress, silent
 from backend.labels import LabelKind
 from backend.models.remote.answer_log import AnswerLog
 from backend.models.remote.client import MlBackend, RemoteProject
-from backend.models.remote.doubt import DOUBTS
+from backend.models.remote.doubt import DOUBTS, expected
+from backend.models.remote.foretold import Foretold
 from backend.models.remote.options import RemoteOptions
 from backend.models.remote.reading import Answer, RemoteError, confidences, refuse_foreign
-from backend.models.remote.ridge import Ridge
 from strategies.k_center import greedy_k_center
 from strategies.types import Floats, Gaussian, Positions, Rows
 
 Tasks: TypeAlias = Callable[[Positions], Sequence[Json]]
 """Gives the tasks of rows (m,), each with `id` and `data`."""
 
-MOST_TO_FIT = 1000
-"""Answers that the regression learns from, drawn from all: more cost seconds and hardly foretell better."""
 MOST_TO_SPREAD = 4000
 """Candidates, drawn at random, among which those to ask about are spread out."""
 MOST_CENTERS = 500
@@ -47,9 +46,9 @@ class Asked:
 class RemoteScorer:
     """Asks about a bounded, spread-out part of the candidates, and foretells the rest from embeddings.
 
-    Uncertainty is what the confidences lack of certainty (see `doubt`); it drives the queue, while diversity
-    comes from the embeddings, as with any proxy: `predict` gives a `Gaussian` whose standard deviation is it.
-    It knows a row that was answered by its embedding.
+    Uncertainty is what the confidences lack of certainty (see `doubt`), calibrated by what people corrected
+    as soon as that is enough. It drives the queue, while diversity comes from the embeddings, as with any
+    proxy: `predict` gives a `Gaussian` whose standard deviation is the uncertainty.
     Answers are kept by row and model version. A RemoteError leaves all that is known as it was.
 
     clock: seconds, for the bound on the time that a call may ask
@@ -76,26 +75,38 @@ class RemoteScorer:
         self._progress = progress
         self._pause = pause
         self._log: AnswerLog | None = None
-        self._ridge: Ridge | None = None
-        self._learned = 0
-        self._points: Positions = np.empty(0, np.int64)
-        self._point_doubts: Floats = np.empty(0, np.float32)
+        self._foretold: Foretold | None = None
+        self._learned = -1
+        self._corrected: dict[int, float] = {}
         self.version = ""
+        self.calibrated = False
         self.unknown_labels: tuple[str, ...] = ()
 
     # --- asking ----------------------------------------------------------------------------------------
 
-    def look(self, candidates: Positions, embeddings: Rows, tasks: Tasks, rng: Generator) -> Asked:
+    def look(
+        self,
+        candidates: Positions,
+        embeddings: Rows,
+        tasks: Tasks,
+        rng: Generator,
+        *,
+        corrections: Callable[[], Mapping[int, float]] = dict,
+    ) -> Asked:
         """Ask about some `candidates` (m,) that are far from what was asked about, and learn to foretell.
 
         `sample` of them at first and one batch a round after that, within `seconds`: no round waits long for
         what labels do not change. Raises RemoteError where the backend cannot be used.
+
+        corrections: gives how many people made on rows that were answered, by row; see `answered`
         """
         log = self._open()
         rows = candidates[~np.isin(candidates, log.rows())]
         drawn = rows if len(rows) <= MOST_TO_SPREAD else rng.choice(rows, MOST_TO_SPREAD, replace=False)
         asked = self._ask(self._spread(drawn, embeddings, rng), tasks)
-        if self._ridge is None or self._learned < len(log):
+        corrected = dict(corrections())
+        if self._learned < len(log) or corrected != self._corrected:
+            self._corrected = corrected
             self._learn(embeddings, rng)
         return asked
 
@@ -107,6 +118,13 @@ class RemoteScorer:
         log = self._open()
         return self._ask(np.array([row for row in rows.tolist() if row not in log], np.int64), tasks)
 
+    def answered(self, row: int) -> tuple[Json, ...] | None:
+        """Give the items that the control can show of what was answered about `row`; None if it was not."""
+        if self._log is None or row not in self._log:
+            return None
+        target = self._kind.target(self._log.answer(row).of(self._kind.control))
+        return () if target is None else tuple(target)
+
     # --- telling ---------------------------------------------------------------------------------------
 
     @property
@@ -117,21 +135,17 @@ class RemoteScorer:
     @property
     def explained(self) -> float:
         """Share of the doubts' variance that the embeddings foretell of rows left out; 0 for none."""
-        return 0.0 if self._ridge is None else self._ridge.explained
+        return 0.0 if self._foretold is None else self._foretold.ridge.explained
 
     def can_predict(self) -> bool:
         """Whether anything was answered."""
-        return self._ridge is not None
+        return self._foretold is not None
 
     def predict(self, features: Floats) -> Gaussian:
         """Give the doubt of points (n, d) of the embedding space: as answered, or else foretold."""
-        if self._ridge is None:
+        if self._foretold is None:
             raise RemoteError(f"ML backend at {self._backend.url} has answered nothing yet; expected a look")
-        doubts = np.maximum(self._ridge.predict(features), 0).astype(np.float32)
-        marks = _marks(features)
-        places = np.minimum(np.searchsorted(self._points, marks), len(self._points) - 1)
-        known = self._points[places] == marks
-        doubts[known] = self._point_doubts[places[known]]
+        doubts = self._foretold.predict(features)
         return Gaussian(doubts, doubts)
 
     def results(
@@ -161,6 +175,7 @@ class RemoteScorer:
             "remote_version": self.version,
             "remote_known": self.known,
             "remote_explained": round(self.explained, 3),
+            "remote_calibrated": self.calibrated,
             "remote_unknown_labels": list(self.unknown_labels),
         }
 
@@ -175,8 +190,8 @@ class RemoteScorer:
         version = self._backend.setup(self._project)
         if self._log is None or version != self.version:
             key = "\n".join([self._backend.url, version, self._project.uid, self._project.label_config])
-            self._log, self._ridge, self.version = AnswerLog(self._folder, key), None, version
-            self.unknown_labels = ()
+            self._log, self._foretold, self.version = AnswerLog(self._folder, key), None, version
+            self._learned, self.unknown_labels = -1, ()
         return self._log
 
     def _spread(self, rows: Positions, embeddings: Rows, rng: Generator) -> Positions:
@@ -225,34 +240,26 @@ class RemoteScorer:
         self.unknown_labels = tuple(dict.fromkeys(found))[:20]
 
     def _learn(self, embeddings: Rows, rng: Generator) -> None:
-        known = np.array(self._known().rows(), np.int64)
+        known = self._known().rows()
         self._learned = len(known)
-        rows = np.asarray(embeddings[known], np.float32)
-        seen = rows.any(axis=1)  # an input that nobody could read is all zeros
-        if not seen.any():
-            return
-        doubts = np.array([self._doubt(row) for row in known[seen].tolist()])
-        self._points, first = np.unique(_marks(rows[seen]), return_index=True)
-        self._point_doubts = doubts[first].astype(np.float32)
-        fit = np.arange(len(doubts))
-        if len(fit) > MOST_TO_FIT:
-            fit = np.sort(rng.choice(fit, MOST_TO_FIT, replace=False))
-        self._ridge = Ridge.fit(rows[seen][fit], doubts[fit])
+        if known:
+            rows = np.asarray(embeddings[np.array(known, np.int64)], np.float32)
+            self._foretold = Foretold.fit(rows, self._doubts(known), rng)
 
-    def _doubt(self, row: int) -> float:
+    def _doubts(self, rows: list[int]) -> NDArray[np.float64]:
+        """How unsure the backend is of `rows`, all answered; calibrated once enough were corrected."""
+        log, empty = self._known(), self._options.empty
+        sure = [log.confidences(row) for row in rows]
+        places = {row: place for place, row in enumerate(rows)}
+        counts = {places[row]: count for row, count in self._corrected.items() if row in places}
+        calibrated = expected(sure, empty, counts) if self._options.calibrate else None
+        self.calibrated = calibrated is not None
+        if calibrated is not None:
+            return calibrated
         how = DOUBTS[self._options.uncertainty]
-        return how(self._known().confidences(row), self._options.empty)
+        return np.array([how(each, empty) for each in sure])
 
     def _known(self) -> AnswerLog:
         if self._log is None:
             raise RemoteError(f"ML backend at {self._backend.url} was not set up; expected a look first")
         return self._log
-
-
-def _marks(embeddings: Floats) -> Positions:
-    """Mark each row (n,) by its very bits: the same row read twice has one mark, two pictures have two."""
-    bits = np.ascontiguousarray(embeddings, np.float32).view(np.int32)
-    factors = np.random.default_rng(0).integers(1, 2**62, bits.shape[1]) | 1
-    with np.errstate(over="ignore"):
-        marks: Positions = bits.astype(np.int64) @ factors
-    return marks
