@@ -182,17 +182,15 @@ class Queue:
         query = (
             sa.select(sa.func.count())
             .select_from(front)
-            .join(
-                pool_row,
-                sa.and_(
+            .where(
+                front.c.project_id == project_id,
+                front.c.version == version,
+                # no join: the front is short, and must be what is walked through, not the pool
+                sa.exists().where(
                     pool_row.c.project_id == front.c.project_id,
                     pool_row.c.task_id == front.c.task_id,
                     pool_row.c.live,
                 ),
-            )
-            .where(
-                front.c.project_id == project_id,
-                front.c.version == version,
                 answers.where(~annotation.c.was_cancelled).scalar_subquery() < enough,
                 ~answers.where(annotation.c.was_cancelled).with_only_columns(sa.literal(1)).exists(),
             )

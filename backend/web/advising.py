@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from backend.budget import Allowance, allowance
+from backend.budget import Allowance
 from backend.budget.advice import Advice, Purchase, Recommendation, recommend
 from backend.budget.wording import money as in_money
 from backend.store import Store
@@ -19,9 +19,9 @@ TOLD = 200
 _TONES = {Advice.GO_ON: "", Advice.STOP_SOON: "look", Advice.STOP: "stop"}
 
 
-def advice_facts(store: Store, project_id: int, *, now: datetime) -> Facts:
+def advice_facts(store: Store, project_id: int, allowed: Allowance, *, now: datetime) -> Facts:
     """Give the recommendation as plain JSON."""
-    found = recommend(store, project_id, now=now)
+    found = recommend(store, project_id, now=now, allowed=allowed)
     return {
         "advice": found.advice.value,
         "reasons": [{"code": reason.code, "says": reason.says} for reason in found.reasons],
@@ -30,9 +30,10 @@ def advice_facts(store: Store, project_id: int, *, now: datetime) -> Facts:
     }
 
 
-def advising(speech: Speech, store: Store, project_id: int, quality: Facts, *, now: datetime) -> Facts:
+def advising(
+    speech: Speech, store: Store, project_id: int, allowed: Allowance, quality: Facts, *, now: datetime
+) -> Facts:
     """Say what to do, why, and what more labels would buy."""
-    allowed = allowance(store, project_id, now=now)
     found = recommend(store, project_id, now=now, allowed=allowed)
     values = _values(speech, found, allowed, quality)
     reasons = [_reason(speech, each.code, each.says, values, closed=allowed.closed) for each in found.reasons]

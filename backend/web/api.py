@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
-from backend.budget import FieldErrors, save_budget, save_shares, shares_of
+from backend.budget import FieldErrors, budget_of, save_budget, save_shares, shares_of
 from backend.store.access import Token
 from backend.web import payloads
 from backend.web.actions import ACTIONS
@@ -103,11 +103,13 @@ def _reading(api: Blueprint, site: Site) -> None:
 
     @api.get("/projects/<int:project_id>/advice")
     def advice(project_id: int) -> Response:
-        return jsonify(advice_facts(store, site.known(project_id).id, now=site.now()))
+        known = site.known(project_id)
+        return jsonify(advice_facts(store, known.id, site.allowance(known), now=site.now()))
 
     @api.get("/projects/<int:project_id>/burn")
     def spending(project_id: int) -> Response:
-        return jsonify(burn(store, site.known(project_id).id, now=site.now()))
+        known = site.known(project_id)
+        return jsonify(burn(store, known.id, budget_of(store, known.id).value, now=site.now()))
 
     @api.get("/projects/<int:project_id>/history")
     def history(project_id: int) -> Response:
@@ -115,7 +117,7 @@ def _reading(api: Blueprint, site: Site) -> None:
 
     @api.get("/projects/<int:project_id>/budget")
     def budget(project_id: int) -> Response:
-        return jsonify(budget_facts(store, site.known(project_id).id, now=site.now()))
+        return jsonify(budget_facts(site.allowance(site.known(project_id))))
 
     @api.get("/projects/<int:project_id>/shares")
     def shares(project_id: int) -> Response:
@@ -133,7 +135,7 @@ def _writing(api: Blueprint, site: Site) -> None:
             save_budget(store, known.id, fields, revision=revision, author=visitor.author, now=site.now())
         except FieldErrors as wrong:
             return _wrong(wrong)
-        return jsonify(budget_facts(store, known.id, now=site.now()))
+        return jsonify(budget_facts(site.allowance(known)))
 
     @api.put("/projects/<int:project_id>/shares")
     def set_shares(project_id: int) -> Response | tuple[Response, int]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from backend.budget import Allowance, Budget, allowance, as_fields, stand_of
+from backend.budget import Allowance, Budget, as_fields, stand_of
 from backend.budget import history as setting_history
 from backend.budget.terms import MILLISECONDS_PER_HOUR
 from backend.store import Store
@@ -29,9 +29,8 @@ def standing(store: Store, project_id: int) -> Facts:
     }
 
 
-def budget_facts(store: Store, project_id: int, *, now: datetime) -> Facts:
+def budget_facts(found: Allowance) -> Facts:
     """Give the budget, what was spent of it, and what limits the labels."""
-    found = allowance(store, project_id, now=now)
     spent, pace = found.spent, found.pace
     return {
         "revision": found.budget.revision,
@@ -55,12 +54,11 @@ def budget_facts(store: Store, project_id: int, *, now: datetime) -> Facts:
     }
 
 
-def burn(store: Store, project_id: int, *, now: datetime) -> Facts:
+def burn(store: Store, project_id: int, budget: Budget, *, now: datetime) -> Facts:
     """Give what was spent in all by the end of each day, in the unit that the budget limits, and the limit.
 
     ahead: the pace of the last seven days, carried on until the limit or the deadline, two months at most
     """
-    budget = allowance(store, project_id, now=now).budget.value
     unit, limit = _unit(budget)
     labels = milliseconds = 0
     days: list[str] = []

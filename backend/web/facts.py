@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from backend.domain import Clock, NotFound, RoundState
-from backend.store import Connection, Round, Store
+from backend.store import Connection, Round, Store, Version
 from backend.task_text import answer, columns, shown
 from backend.web.settings import WebSettings
 
@@ -31,9 +32,7 @@ class ProjectFacts:
     def summary(self) -> Facts:
         """Say how the project stands: counts, queue, accuracy, what runs, what is wrong."""
         known, store = self.known, self.store
-        done, latest = self._last(RoundState.DONE), self._last()
-        figures = done.figures if done else {}
-        current = store.queue.current(known.id)
+        done, latest, figures, current = self._done, self._latest, self.figures, self._current
         counts = store.pages.counts(known.id)
         return {
             "id": known.id,
@@ -71,17 +70,17 @@ class ProjectFacts:
             point = {"labelled": each.labelled, "at": _time(each.finished_at), **each.accuracy}
             if not points or _apart(points[-1]) != _apart(point):
                 points.append(point)
-        figures = self.figures()
+        figures = self.figures
         return {"points": points, "forecast": figures.get("forecast"), "labelled": figures.get("labelled", 0)}
 
+    @property
     def figures(self) -> Mapping[str, Any]:
-        """Give all figures of the last finished round."""
-        done = self._last(RoundState.DONE)
-        return done.figures if done else {}
+        """All figures of the last finished round."""
+        return self._done.figures if self._done else {}
 
     def quality(self) -> Facts:
         """Give what was measured on random tasks, and how the labels are spread."""
-        figures = self.figures()
+        figures = self.figures
         return {
             "labelled": figures.get("labelled", 0),
             "accuracy": figures.get("audit_accuracy"),
@@ -97,7 +96,7 @@ class ProjectFacts:
 
     def queue(self) -> Facts:
         """List what Label Studio serves next, with what each task says and why it is there."""
-        current, wanted = self.store.queue.current(self.known.id), columns(self.known.label_config)
+        current, wanted = self._current, columns(self.known.label_config)
         tasks = [
             {
                 "task_id": each.task_id,
@@ -119,7 +118,7 @@ class ProjectFacts:
         if not found:
             raise NotFound(f"task {task_id} is not in the queue of project {self.known.id} (any more)")
         task, wanted = found[0], columns(self.known.label_config)
-        current = self.store.queue.current(self.known.id)
+        current = self._current
         facts = self.store.pages.facts(self.known.id, current.version) if current else {}
         more = dict(facts.get(str(task_id), {}))
         nearest = more.pop("nearest", None)
@@ -197,11 +196,23 @@ class ProjectFacts:
         return {**asdict(drawn), "made_at": _time(drawn.made_at)}
 
     def _annotator_quality(self) -> Mapping[str, Any]:
-        found = (self.figures().get("quality") or {}).get("annotators", {})
+        found = (self.figures.get("quality") or {}).get("annotators", {})
         return found if isinstance(found, Mapping) else {}
 
-    def _last(self, *states: RoundState) -> Round | None:
-        return self.store.rounds.latest(self.known.id, *states)
+    @cached_property
+    def _latest(self) -> Round | None:
+        return self.store.rounds.latest(self.known.id)
+
+    @cached_property
+    def _done(self) -> Round | None:
+        latest = self._latest
+        if latest is None or latest.state is RoundState.DONE:
+            return latest
+        return self.store.rounds.latest(self.known.id, RoundState.DONE)
+
+    @cached_property
+    def _current(self) -> Version | None:
+        return self.store.queue.current(self.known.id)
 
     def _address(self, place: str) -> str | None:
         base = self.settings.label_studio_url

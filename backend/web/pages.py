@@ -109,7 +109,8 @@ def _looks(pages: Blueprint, site: Site) -> None:
     def overview(project_id: int) -> str:
         known, now, speech = site.known(project_id), site.now(), speech_of(request)
         facts, summary = site.facts(known), site.summary(known)
-        curve, quality, budget = facts.curve(), facts.quality(), budget_facts(store, known.id, now=now)
+        curve, quality, allowed = facts.curve(), facts.quality(), site.allowance(known)
+        budget = budget_facts(allowed)
         target = budget["target"]["value"] if budget["target"] else None
         waiting = [task for task in facts.queue()["tasks"] if not task["answered"]][:NEXT_TASKS]
         return site.render_project(
@@ -117,11 +118,11 @@ def _looks(pages: Blueprint, site: Site) -> None:
             known,
             "overview",
             p=summary,
-            advice=advising(speech, store, known.id, quality, now=now),
+            advice=advising(speech, store, known.id, allowed, quality, now=now),
             cards=showing.cards(speech, summary, quality, budget),
             curve={**curve, "target": target},
             curve_table=curve["points"][-12:],
-            burn=burn(store, known.id, now=now),
+            burn=burn(store, known.id, allowed.budget.value, now=now),
             tasks=waiting,
             classes=showing.balance(quality["classes"])[:12],
             last=facts.rounds(limit=5)["rounds"],
@@ -215,13 +216,13 @@ def _deeds(pages: Blueprint, site: Site) -> None:
             else:
                 address = url_for("pages.budget", project_id=known.id, done=subject)
                 return redirect(address, HTTPStatus.SEE_OTHER)
-        now = site.now()
+        allowed = site.allowance(known)
         page = site.render_project(
             "budget.html",
             known,
             "budget",
-            budget=budget_facts(store, known.id, now=now),
-            burn=burn(store, known.id, now=now),
+            budget=budget_facts(allowed),
+            burn=burn(store, known.id, allowed.budget.value, now=site.now()),
             **budget_page.content(store, known.id, form),
         )
         return page, status

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
+from backend.budget import Allowance, allowance
 from backend.domain import Clock
 from backend.store import Connection, Store
 from backend.web.budget_facts import standing
@@ -53,8 +54,15 @@ class Site:
         return self.gate.project(self.visitor(), project_id)
 
     def facts(self, known: Connection) -> ProjectFacts:
-        """Answer questions about a project."""
-        return ProjectFacts(self.store, self.settings, known, self.now)
+        """Answer questions about a project: within one request each is asked once."""
+        asked: dict[int, ProjectFacts] = g.setdefault("nextlabel_facts", {})
+        if known.id not in asked:
+            asked[known.id] = ProjectFacts(self.store, self.settings, known, self.now)
+        return asked[known.id]
+
+    def allowance(self, known: Connection) -> Allowance:
+        """Reckon what a project's budget allows now."""
+        return allowance(self.store, known.id, now=self.now())
 
     def summary(self, known: Connection) -> Facts:
         """Say how a project stands, paused or closed included."""
