@@ -94,7 +94,7 @@ def nextlabel(home: Path, server: LabelStudioServer, encoder: str) -> Iterator[d
         yield environment
     finally:
         running.send_signal(signal.SIGTERM)
-        running.wait(30)
+        running.wait(180)  # a machine with other work
 
 
 def label_for_a_while(
