@@ -96,6 +96,11 @@ class SentenceEncoder:
     def _folder(self) -> Path:
         return locate(self.model, MINILM, publisher="sentence-transformers")
 
+    @property
+    def forward(self) -> Forward:
+        """The loaded checkpoint: what embeds words beside this encoder reads its inner layers."""
+        return self._forward
+
     @cached_property
     def _forward(self) -> Forward:
         return load(self._folder, device=self.device, precision=self.precision)
