@@ -20,7 +20,7 @@ from backend.domain import Annotation
 from backend.store.database import Database, UTCDateTime, chunks, insert
 from backend.store.projects import raise_change
 from backend.store.schema import annotation, pool_row, project
-from backend.store.work import note_versions
+from backend.store.versions import note_versions
 
 UNSEEN_FOR = timedelta(seconds=15)
 """How long a listing may lack an annotation that a webhook announced."""

@@ -82,6 +82,12 @@ annotation = sa.Table(
     sa.Column("change", sa.Integer, nullable=False),
     sa.Index("annotation_task", "project_id", "task_id"),
     sa.Index("annotation_change", "project_id", "change"),
+    sa.Index(
+        "annotation_deleted",
+        "project_id",
+        sqlite_where=sa.text("deleted"),
+        postgresql_where=sa.text("deleted"),
+    ),
 )
 
 queue_version = sa.Table(
@@ -183,6 +189,13 @@ annotation_version = sa.Table(
     # Label Studio's lead time of the annotation up to this version; null where it has none
     sa.Column("milliseconds", sa.BigInteger),
     sa.Column("skipped", sa.Boolean, nullable=False),
+    # worked out anew from all versions of the annotation whenever one of them is written:
+    # what this version added; whether it is the first; and on the first, whether any was submitted, or timed
+    sa.Column("added", sa.BigInteger, nullable=False),
+    sa.Column("is_first", sa.Boolean, nullable=False),
+    sa.Column("is_label", sa.Boolean, nullable=False),
+    sa.Column("is_timed", sa.Boolean, nullable=False),
+    sa.Index("annotation_version_recent", "project_id", "updated_at"),
 )
 
 # Whether the queue should be closed, whether Label Studio has been told, and what to put back.

@@ -16,7 +16,7 @@ from backend.store.annotations import bury, mark_tasks, take_listing, upsert
 from backend.store.database import Database, chunks, insert
 from backend.store.projects import raise_change
 from backend.store.schema import annotation, encoding, pool_row, project
-from backend.store.work import note_versions
+from backend.store.versions import note_versions
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class Office:
         self.now += SECOND * self.rng.randint(1, 900)
         took = self.rng.choice([0, 0, self.rng.randint(1, 90_000), self.rng.randint(1, 20_000_000)])
         skipped = self.rng.random() < 0.25
-        if self.live and self.rng.random() < 0.4:
+        if self.live and self.rng.random() < 0.5:
             before = self.live[self.rng.choice(sorted(self.live))]
             total = round((before.lead_time or 0) * 1000) + took
             made = replace(before, was_cancelled=skipped, lead_time=total / 1000, updated_at=self.now)
@@ -188,7 +188,7 @@ def test_in_500_random_histories_the_spend_is_that_of_a_recount(tmp_path: Path, 
         by_annotator = store.work.by_annotator(1, cap=RATES.cap)
         assert sum(each.labels for each in by_annotator.values()) == whole.labels
         store.projects.forget(1)
-    assert edited > 20, "the histories hold edits"
+    assert edited > 5, "the histories hold edits"
     store.close()
 
 

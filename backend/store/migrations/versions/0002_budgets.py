@@ -13,11 +13,16 @@ down_revision = "0001"
 
 _SEEN_SO_FAR = """
 INSERT INTO annotation_version
-    (project_id, annotation_id, updated_at, task_id, completed_by, created_at, milliseconds, skipped)
+    (project_id, annotation_id, updated_at, task_id, completed_by, created_at, milliseconds, skipped,
+    added, is_first, is_label, is_timed)
 SELECT project_id, id, updated_at, task_id, completed_by, coalesce(created_at, updated_at),
-    CASE WHEN lead_time > 0 AND lead_time < 1e9 THEN CAST(round(lead_time * 1000) AS BIGINT) END,
-    was_cancelled
-FROM annotation WHERE task_id IS NOT NULL AND updated_at IS NOT NULL
+    milliseconds, was_cancelled, coalesce(milliseconds, 0), TRUE, NOT was_cancelled, milliseconds IS NOT NULL
+FROM (
+    SELECT *,
+        CASE WHEN lead_time > 0 AND lead_time < 1e9 THEN CAST(round(lead_time * 1000) AS BIGINT) END
+        AS milliseconds
+    FROM annotation WHERE task_id IS NOT NULL AND updated_at IS NOT NULL
+) AS seen
 """
 
 
@@ -44,8 +49,23 @@ def upgrade() -> None:
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("milliseconds", sa.BigInteger(), nullable=True),
         sa.Column("skipped", sa.Boolean(), nullable=False),
+        sa.Column("added", sa.BigInteger(), nullable=False),
+        sa.Column("is_first", sa.Boolean(), nullable=False),
+        sa.Column("is_label", sa.Boolean(), nullable=False),
+        sa.Column("is_timed", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["project_id"], ["project.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("project_id", "annotation_id", "updated_at"),
+    )
+    op.create_index(
+        "annotation_version_recent", "annotation_version", ["project_id", "updated_at"], unique=False
+    )
+    op.create_index(
+        "annotation_deleted",
+        "annotation",
+        ["project_id"],
+        unique=False,
+        sqlite_where=sa.text("deleted"),
+        postgresql_where=sa.text("deleted"),
     )
     op.create_table(
         "closure",
