@@ -26,7 +26,7 @@ from backend.models import Decided
 from backend.pool import TaskPool
 from backend.pool.encoded import FetchImages, no_images
 from backend.store import Store
-from backend.training.examples import fitted_proxy, inputs, open_read_only, proxy_answers, usable
+from backend.training.examples import LoadEncoder, fitted_proxy, inputs, open_read_only, proxy_answers, usable
 from backend.training.serving import serving
 from strategies.types import Positions
 
@@ -71,6 +71,7 @@ def predict_all(
     *,
     labelled_too: bool,
     now: Clock,
+    load_encoder: LoadEncoder | None = None,
     fetch: FetchImages = no_images,
     progress: Progress = silent,
 ) -> Outcome:
@@ -80,7 +81,7 @@ def predict_all(
     refuses, what it took is deleted again.
     errors: NextlabelError where there is neither target nor proxy; LabelStudioError
     """
-    pool = open_read_only(store, project_id, config, home, fetch=fetch)
+    pool = open_read_only(store, project_id, config, home, load_encoder=load_encoder, fetch=fetch)
     blind = pool.in_audit(config.queue.audit_share) & ~pool.labelled
     wanted = pool.live & ~blind if labelled_too else pool.unanswered() & ~blind
     rows = np.flatnonzero(wanted)
@@ -132,16 +133,15 @@ def _predictions(
 ) -> list[QueuedPrediction]:
     answered, decided = decide(rows)
     kind = pool.kind
+    scores = np.clip(decided.scores, 0, 1).astype(float).tolist()
     texts = pool.inputs(answered) if kind.form is Form.SPANS else [""] * len(answered)
     return [
         QueuedPrediction(
             int(pool.task_ids[row]),
-            kind.results(
-                one(kind.form, decided.targets, place), float(decided.scores[place]), str(texts[place])
-            ),
-            float(np.clip(decided.scores[place], 0, 1)),
+            kind.results(one(kind.form, decided.targets, place), score, str(texts[place])),
+            score,
         )
-        for place, row in enumerate(answered.tolist())
+        for place, (row, score) in enumerate(zip(answered.tolist(), scores, strict=True))
     ]
 
 
