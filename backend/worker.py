@@ -14,10 +14,13 @@ from backend.config import Config
 from backend.domain import LeaseLost, NextlabelError, Progress, utc_now
 from backend.encoders import Encoder, Takes, make_for
 from backend.heartbeat import Heartbeat
+from backend.labels import LabelKind
 from backend.labelstudio import LabelStudio
 from backend.labelstudio.media import Media
-from backend.rounds import ProjectLoop
-from backend.store import Lease, Store
+from backend.rounds import Models, ProjectLoop
+from backend.rounds.remote import RemoteModel, remote_of
+from backend.store import Connection, Lease, Store
+from backend.training.child import TargetTrainer
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class Worker:
         config: Config,
         *,
         media: Media,
+        trainer: TargetTrainer,
         only: int | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -56,6 +60,7 @@ class Worker:
         self._labelstudio = labelstudio
         self._config = config
         self._media = media
+        self._trainer = trainer
         self._only = only
         self._show = progress
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(2).hex()}"
@@ -118,6 +123,7 @@ class Worker:
             return
         try:
             self._work(watched, why=None)
+            self._trainer.tick(project_id)
         except Stopped:
             return
         except LeaseLost as error:
@@ -165,7 +171,7 @@ class Worker:
     def _loop(self, project_id: int) -> ProjectLoop:
         config = self._config.for_project(project_id)
 
-        def load_encoder(takes: Takes) -> Encoder:
+        def encoder(takes: Takes) -> Encoder:
             key = f"{takes} {config.encoder!r}"
             if key not in self._encoders:
                 self._encoders[key] = make_for(takes, config.encoder.name, config.encoder.options)
@@ -177,14 +183,22 @@ class Worker:
             if project_id in self._lost:
                 raise LeaseLost(f"project {project_id} was disconnected, or another worker took it over")
 
+        def remote(known: Connection, kind: LabelKind) -> RemoteModel | None:
+            progress = self._progress(project_id)
+            return remote_of(self._store, self._config, known, kind, progress=progress, pause=pause)
+
         return ProjectLoop(
             self._store,
             self._labelstudio,
             config,
             project_id,
             folder=self._config.store.home,
-            load_encoder=load_encoder,
-            fetch=partial(self._media.fetch_many, pause=pause),
+            models=Models(
+                encoder=encoder,
+                fetch=partial(self._media.fetch_many, pause=pause),
+                target=partial(self._trainer.answers, pause=pause),
+                remote=remote,
+            ),
             now=utc_now,
             progress=self._progress(project_id),
             pause=pause,
@@ -227,10 +241,12 @@ class Worker:
     def _let_go(self, project_id: int) -> None:
         watched = self._watched.pop(project_id, None)
         self._lost.discard(project_id)
+        self._trainer.forget(project_id)
         if watched is not None:
             self._store.leases.release(watched.lease, now=utc_now())
 
     def _leave(self) -> None:
+        self._trainer.stop()
         for watched in self._watched.values():
             self._store.leases.release(watched.lease, now=utc_now())
         self._watched.clear()

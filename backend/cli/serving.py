@@ -63,11 +63,13 @@ def serve(setup: Setup, child_of: int | None) -> None:
 @click.pass_obj
 def work(setup: Setup, child_of: int | None) -> None:
     """Run a worker: rounds for all connected projects."""
+    from backend.cli.training import target_trainer
     from backend.worker import Worker
 
     setup.start_logging()
     end_with(child_of)
-    worker = Worker(setup.store, setup.labelstudio, setup.config, media=setup.media)
+    trainer = target_trainer(setup)
+    worker = Worker(setup.store, setup.labelstudio, setup.config, media=setup.media, trainer=trainer)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         worker.stop()

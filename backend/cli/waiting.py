@@ -32,6 +32,7 @@ def first_round(
 
 
 def _run_here(setup: Setup, project: int, *, quiet: bool) -> None:
+    from backend.cli.training import target_trainer
     from backend.worker import Worker
 
     with progress_bars(shown=not quiet) as progress:
@@ -40,6 +41,7 @@ def _run_here(setup: Setup, project: int, *, quiet: bool) -> None:
             setup.labelstudio,
             setup.config,
             media=setup.media,
+            trainer=target_trainer(setup),
             only=project,
             progress=progress,
         )

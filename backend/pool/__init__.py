@@ -127,6 +127,11 @@ class TaskPool:
         return self._near.rows(self._labelled, self.live, at_most=at_most, groups=self._groups)
 
     @property
+    def layout(self) -> str:
+        """Name what the embeddings are made by and of: they can be compared while it stays the same."""
+        return self._encoded[self.kind.source].folder.name
+
+    @property
     def nearness(self) -> Nearness | None:
         """What is near the labels, once somebody has asked for it."""
         return self._near

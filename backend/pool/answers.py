@@ -25,7 +25,7 @@ def by_kind(kind: LabelKind, given: Sequence[tuple[int | None, Target]]) -> Targ
 class ControlAnswers:
     """Targets of one control tag over a pool's rows.
 
-    targets:  (n, ...) by the kind's form   has_target: (n,)
+    targets:  (n, ...) by the kind's form   has_target: (n,)   is_truth: (n,) the target is ground truth
     head:     what learned them, None while they are too few
     """
 
@@ -34,6 +34,7 @@ class ControlAnswers:
         self.head: Head | None = None
         self.has_target: Mask = np.empty(0, np.bool_)
         self.targets: Targets = blank(kind.form, 0, len(kind.labels))
+        self.is_truth: Mask = np.empty(0, np.bool_)
         self.unknown: dict[int, tuple[str, ...]] = {}
         self._agree = agree
 
@@ -41,6 +42,7 @@ class ControlAnswers:
         """Add `more` rows that nobody has answered."""
         self.targets = np.concatenate([self.targets, blank(self.kind.form, more, len(self.kind.labels))])
         self.has_target = np.concatenate([self.has_target, np.zeros(more, np.bool_)])
+        self.is_truth = np.concatenate([self.is_truth, np.zeros(more, np.bool_)])
 
     def read(self, row: int, submitted: Sequence[Answer]) -> None:
         """Take in what was submitted of the task in `row`; ground truth goes before all other answers."""
@@ -50,6 +52,7 @@ class ControlAnswers:
         target = self._agree(self.kind, given) if given else None
         put(self.kind.form, self.targets, row, target)
         self.has_target[row] = target is not None
+        self.is_truth[row] = target is not None and bool(truth)
         unknown = tuple(dict.fromkeys(label for a in submitted for label in self.kind.unknown(a.result)))
         self.unknown.pop(row, None)
         if unknown:

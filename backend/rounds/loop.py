@@ -1,4 +1,4 @@
-"""The round, step by step: sync, encode, agree, fit, rank, compose, publish, measure."""
+"""A project from round to round: when one is due, what it does, and what is left for the next."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import SecretStr
 
-from backend.budget import Allowance, Gate, shares_of, with_shares
+from backend.budget import Gate
 from backend.config import ProjectConfig
 from backend.domain import Clock, Progress, RoundState, StepTiming, silent
 from backend.encoders import Encoder, Takes
+from backend.labels import LabelKind
 from backend.labels.reading import read_all
 from backend.labelstudio import LabelStudio
 from backend.pool import TaskPool
 from backend.pool.encoded import FetchImages, no_images
 from backend.pool.opening import open_pool
-from backend.rounds.compose import Place
-from backend.rounds.measure import Accuracy, audit_accuracy
+from backend.rounds.front import FrontMaker
+from backend.rounds.preannotate import TargetAnswers
 from backend.rounds.publish import erase_one_retired, publish
-from backend.rounds.recall import RecallAudit
-from backend.rounds.select import fit_heads, front_tasks, select
+from backend.rounds.remote import RemoteModel
+from backend.rounds.review import Review
 from backend.rounds.sync import Reading, sync
-from backend.rounds.watch import Watch
 from backend.store import Connection, Lease, Round, Store, Version
 
 log = logging.getLogger(__name__)
@@ -37,20 +36,21 @@ log = logging.getLogger(__name__)
 MANY_RETIRED = 5
 """So many retired versions in Label Studio slow it down: one is erased even while labels wait."""
 
-SHOWN = 5
-"""Unreadable inputs whose reasons are kept."""
-
-MEASURE_AGAIN = 1.1
-"""How many times as many labels make the same audit tasks worth judging again."""
-
 
 @dataclass(frozen=True)
-class _Measured:
-    """What the audit slice said, and from what."""
+class Models:
+    """What a project's rounds are lent by the worker: models that are large, shared, or elsewhere.
 
-    audited: int
-    labelled: int
-    accuracy: Accuracy | None
+    encoder: gives the encoder for texts or images
+    fetch:   brings images to this machine
+    target:  gives what answers in the proxy's place, if a target serves
+    remote:  makes the model elsewhere that the configuration names, if it names one
+    """
+
+    encoder: Callable[[Takes], Encoder]
+    fetch: FetchImages = no_images
+    target: Callable[[TaskPool], TargetAnswers | None] = lambda _pool: None
+    remote: Callable[[Connection, LabelKind], RemoteModel | None] = lambda _known, _kind: None
 
 
 class ProjectLoop:
@@ -64,8 +64,7 @@ class ProjectLoop:
         project_id: int,
         *,
         folder: Path,
-        load_encoder: Callable[[Takes], Encoder],
-        fetch: FetchImages = no_images,
+        models: Models,
         now: Clock,
         progress: Progress = silent,
         pause: Callable[[], None] = lambda: None,
@@ -76,18 +75,15 @@ class ProjectLoop:
         self._config = config
         self._project_id = project_id
         self._folder = folder
-        self._load_encoder = load_encoder
-        self._fetch = fetch
+        self._models = models
         self._now = now
         self._progress = progress
         self._pause = pause
         self._gate = Gate(store, config, project_id, now=now, smtp_password=smtp_password)
-        self._pool: TaskPool | None = None
+        self._front: FrontMaker | None = None
+        self._review = self._new_review()
         self._served: str | None = None
         self._stands: tuple[Round | None, Version | None] | None = None
-        self._measured: _Measured | None = None
-        self._watch = self._new_watch()
-        self._recall = RecallAudit(config)
         self._number = 0
         self._timings: list[StepTiming] = []
 
@@ -119,8 +115,7 @@ class ProjectLoop:
         )
         self._served, self._stands = reading.project.model_version, None
         if reading.config_changed:
-            self._pool, self._measured, self._watch = None, None, self._new_watch()
-            self._recall = RecallAudit(self._config)
+            self._front, self._review = None, self._new_review()
         if before.webhook_seen_at is not None and reading.counts.annotations:
             log.info("project %s: a poll found annotations that no webhook announced", self._project_id)
             self._store.projects.webhook_seen(self._project_id, now=None)
@@ -153,8 +148,7 @@ class ProjectLoop:
             return "the tasks changed"
         if labels >= self._config.rounds.new_labels:
             return f"{labels} new annotations"
-        size = int(last.figures.get("front", 0))
-        left = self._store.queue.left(self._project_id, current.version) if current else 0
+        size, left = int(last.figures.get("front", 0)), self._left(current)
         if left < self._config.queue.low * size:
             return f"the front is getting low: {left} of {size} left"
         return None
@@ -167,6 +161,9 @@ class ProjectLoop:
                 self._store.queue.current(self._project_id),
             )
         return self._stands
+
+    def _left(self, current: Version | None) -> int:
+        return self._store.queue.left(self._project_id, current.version) if current else 0
 
     # --- what ----------------------------------------------------------------------------------------
 
@@ -182,12 +179,13 @@ class ProjectLoop:
         self._number, self._timings, self._stands = number, [], None
         self._store.rounds.start(self._project_id, number, attempt, why, now=self._now())
         self._store.projects.round_taken(self._project_id, why)
-        version, figures, change = self._steps(lease, number)
+        maker, version, figures = self._steps(lease, number)
+        change, steps = maker.pool.change, self._timings
         self._store.rounds.finish(
-            self._project_id, number, change=change, steps=self._timings, figures=figures, now=self._now()
+            self._project_id, number, change=change, steps=steps, figures=figures, now=self._now()
         )
         self._number = 0  # what breaks from here on breaks no round
-        self._measure(number)
+        self._review.look(maker.pool, number, version, seals=bool(figures["seals"]))
         return version
 
     def failed(self, error: str) -> None:
@@ -203,21 +201,17 @@ class ProjectLoop:
             return False
         return erase_one_retired(self._store, self._labelstudio, self._project_id, now=self._now())
 
-    def _steps(self, lease: Lease, number: int) -> tuple[str | None, dict[str, Any], int]:
+    def _steps(self, lease: Lease, number: int) -> tuple[FrontMaker, str | None, dict[str, Any]]:
         known = self._store.projects.get(self._project_id)
-        pool = self._open_pool(known)
+        maker = self._open(known)
         with self._timed("read"):
-            pool.refresh()
+            maker.pool.refresh()
         with self._timed("encode") as detail:
-            detail["rows"] = pool.encode(self._progress, self._pause)
+            detail["rows"] = maker.pool.encode(self._progress, self._pause)
         with self._timed("fit"):
-            fit_heads(pool, self._config)
+            maker.fit(number, needed=self._left(self._standing()[1]) == 0)
         with self._timed("rank"):
-            config = with_shares(self._config, shares_of(self._store, self._project_id).value)
-            selection = select(pool, config, maximum_annotations=known.maximum_annotations)
-            places = self._affordable(pool, selection.places, self._gate.check(known), known)
-            warm = config.queue.preannotate and not selection.figures["cold_start"]
-            front = front_tasks(pool, places, preannotate=warm)
+            front, figures = maker.choose(known, self._gate.check(known))
         version = None
         if front:
             with self._timed("publish"):
@@ -225,68 +219,38 @@ class ProjectLoop:
                     self._store, self._labelstudio, lease, front, number=number, now=self._now
                 )
                 self._served = version
-        figures = {
-            "tasks": int(pool.live.sum()),
-            "labelled": int(pool.labelled.sum()),
-            "unanswered": int(pool.unanswered().sum()),
-            "front": len(front),
-            "version": version,
-            "strategy": self._config.selection.strategy,
-            "classes": pool.primary.counts(pool.live),
-            "unknown_labels": pool.primary.unknown_labels,
-            "unreadable": unreadable(pool),
-            **selection.figures,
-        }
-        return version, figures, pool.change
+        return maker, version, {**figures, "front": len(front), "version": version}
 
-    def _affordable(
-        self, pool: TaskPool, places: list[Place], allowed: Allowance, known: Connection
-    ) -> list[Place]:
-        """Keep what the budget pays for, from the front's beginning."""
-        wanted = [max(1, known.maximum_annotations - int(pool.answers[place.row])) for place in places]
-        return places[: allowed.cut(wanted)]
-
-    def _measure(self, number: int) -> None:
-        """Measure after publishing: no annotator waits for it. Skipped while it could say little new."""
-        pool = self._pool
-        if pool is None or pool.head is None:
-            return
-        rows = np.flatnonzero(pool.labelled)
-        audit = pool.in_audit(self._config.queue.audit_share)[rows]
-        last = self._measured
-        if last is None or last.audited != audit.sum() or len(rows) > MEASURE_AGAIN * last.labelled:
-            accuracy = audit_accuracy(
-                pool.head.fresh,
-                pool.embeddings[rows],
-                pool.targets[rows],
-                audit,
-                seed=self._config.queue.seed,
-            )
-            last = self._measured = _Measured(int(audit.sum()), len(rows), accuracy)
-        if last.accuracy is not None:
-            figures = {"audit_accuracy": last.accuracy.as_figures()}
-            self._store.rounds.add_figures(self._project_id, number, figures)
-        self._store.rounds.add_figures(self._project_id, number, self._recall.look(pool, number))
-        self._store.rounds.add_figures(self._project_id, number, self._watch.look(pool, last.accuracy))
-
-    def _new_watch(self) -> Watch:
-        return Watch(self._store, self._config, self._project_id, folder=self._folder, pause=self._pause)
-
-    def _open_pool(self, known: Connection) -> TaskPool:
-        if self._pool is None:
+    def _open(self, known: Connection) -> FrontMaker:
+        if self._front is None:
             self._progress("load encoder", 0, None)
-            self._pool = open_pool(
+            kinds = read_all(known.label_config, primary=self._config.labels.control).kinds
+            pool = open_pool(
                 self._store,
                 self._project_id,
                 self._folder,
-                read_all(known.label_config, primary=self._config.labels.control).kinds,
-                self._load_encoder,
+                kinds,
+                self._models.encoder,
                 seed=self._config.queue.seed,
-                fetch=self._fetch,
+                fetch=self._models.fetch,
                 progress=self._progress,
                 pause=self._pause,
             )
-        return self._pool
+            remote = self._models.remote(known, kinds[0])
+            self._front = FrontMaker(
+                self._store, self._config, pool, target=self._models.target, remote=remote
+            )
+        return self._front
+
+    def _new_review(self) -> Review:
+        return Review(
+            self._store,
+            self._config,
+            self._project_id,
+            folder=self._folder,
+            now=self._now,
+            pause=self._pause,
+        )
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[dict[str, Any]]:
@@ -296,10 +260,3 @@ class ProjectLoop:
         begun = time.perf_counter()
         yield detail
         self._timings.append(StepTiming(step, round(time.perf_counter() - begun, 4), detail))
-
-
-def unreadable(pool: TaskPool) -> dict[str, Any]:
-    """How many inputs could not be read, and why the first of them."""
-    found = pool.unreadable
-    first = [f"task {task}: {why}" for task, why in sorted(found.items())[:SHOWN]]
-    return {"tasks": len(found), "first": first} if found else {}

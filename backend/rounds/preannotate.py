@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from backend.domain import Json
@@ -17,14 +17,22 @@ TargetAnswers: TypeAlias = Callable[[Positions, Callable[[Positions], Sequence[I
 
 
 def results(
-    pool: TaskPool, rows: Positions, *, target: TargetAnswers | None = None
+    pool: TaskPool,
+    rows: Positions,
+    *,
+    target: TargetAnswers | None = None,
+    elsewhere: Mapping[int, tuple[Json, ...]] | None = None,
 ) -> dict[int, tuple[Json, ...]]:
     """Write the `result` of each of `rows` (m,): all controls that have a model, in the config's order.
 
-    target: answers for the primary control in the proxy's place
+    target:    answers for the primary control in the proxy's place
+    elsewhere: what a model elsewhere has written for it, by row
     """
     found: dict[int, tuple[Json, ...]] = {int(row): () for row in rows}
     for control in (pool.primary, *pool.others):
+        if elsewhere is not None and control is pool.primary:
+            found = {row: elsewhere.get(row, ()) for row in found}
+            continue
         decided = _decided(pool, control, rows, target if control is pool.primary else None)
         if decided is None:
             continue

@@ -29,9 +29,9 @@ FOLDS = 5
 FIRST, SIZES = 8, 6
 FARTHEST = 16.0
 """How many times as many labels as today are looked at, and how many times fewer."""
-DOUBTED = 1.0
+DOUBTED = 2.0
 """What is believed beforehand: random order needs as many labels, give or take this many doublings."""
-WIDEST = 6.0
+WIDEST = 10.0
 """Ends of an interval this many times apart say nothing: it is not known yet."""
 
 _DRAWS, _GRID = 8000, 129
@@ -170,7 +170,7 @@ def _covariance(right: Numbers) -> Numbers:
     return np.asarray(np.cov(seen) / tasks + JITTER**2 * np.eye(models))
 
 
-def _posterior(past: Numbers, error: Numbers, inverse: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+def _posterior(past: Numbers, error: Any, inverse: Any) -> tuple[Numbers, Numbers, Numbers]:
     """Mean and variance (curves,) of each curve's error at the last size, and its weight."""
     fitted = past @ inverse
     strength = (fitted * past).sum(axis=1) + 4  # the prior of the error is as good as flat

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from backend.config import ProjectConfig
-from backend.domain import FrontTask, Origin
+from backend.config.types import Queue
+from backend.domain import Origin
 from backend.labels import Form
 from backend.models import Head
 from backend.models import make as make_head
 from backend.models import names as head_names
 from backend.pool import ControlAnswers, TaskPool
 from backend.rounds.compose import Place, Source, compose
-from backend.rounds.preannotate import TargetAnswers, results
 from backend.rounds.recall import drawn
+from backend.rounds.remote import without_cold_start
 from strategies.registry import build
 from strategies.seals import find_seals
 from strategies.types import Candidates, Mask, Positions, QueryStrategy
@@ -58,15 +59,29 @@ def _fitted(pool: TaskPool, control: ControlAnswers, name: str, config: ProjectC
     return head
 
 
-def select(pool: TaskPool, config: ProjectConfig, *, maximum_annotations: int) -> Selection:
-    """Pick the rows of the next front, in the order in which they should be served."""
+def select(
+    pool: TaskPool,
+    config: ProjectConfig,
+    *,
+    shares: Queue,
+    maximum_annotations: int,
+    warm: bool = False,
+) -> Selection:
+    """Pick the rows of the next front, in the order in which they should be served.
+
+    shares: what each source is due today. Which tasks belong to the audit slice stays as configured: tasks
+            that were chosen before must not slip into it
+    warm:   the model needs no labels of ours
+    """
     size, free = config.queue.size, pool.unanswered()
     allowed = free & ~pool.in_audit(config.queue.audit_share)
     count = int(np.count_nonzero(allowed))
     # the same seed each round: what a cold start picks must not jump about between two labels
     rng = np.random.default_rng([config.queue.seed, pool.project_id])
-    cold = is_cold(pool, config)
+    cold = pool.head is None if warm else is_cold(pool, config)
     strategy = build(config.selection.cold_start if cold else config.selection.strategy)
+    if warm:
+        strategy = without_cold_start(strategy)
     candidates = _candidates(pool, strategy, allowed)
     ranking = strategy(pool, candidates, min(size, count), rng)
     chosen = [
@@ -79,15 +94,14 @@ def select(pool: TaskPool, config: ProjectConfig, *, maximum_annotations: int) -
     begun = np.flatnonzero(pool.in_progress(maximum_annotations))[: BEGUN_AT_MOST * size]
     skipped = np.flatnonzero(pool.skipped)
     skipped = skipped[pool.live[skipped] & (pool.answers[skipped] == 0)][:size]
-    queue = config.queue
     places = compose(
         _places(begun, Origin.IN_PROGRESS, "others have begun it; it wants more annotations"),
         [
-            Source(chosen, 1 - queue.audit_share - queue.exploration_share),
-            Source(_places(audit_rows, Origin.AUDIT, "drawn at random: it measures"), queue.audit_share),
+            Source(chosen, max(0.0, 1 - shares.audit_share - shares.exploration_share)),
+            Source(_places(audit_rows, Origin.AUDIT, "drawn at random: it measures"), shares.audit_share),
             Source(
                 _places(explored, Origin.EXPLORATION, "drawn at random: it looks elsewhere"),
-                queue.exploration_share,
+                shares.exploration_share,
             ),
         ],
         _places(skipped, Origin.LAST_RESORT, "somebody skipped it, and nothing else is left"),
@@ -103,26 +117,6 @@ def is_cold(pool: TaskPool, config: ProjectConfig) -> bool:
     """Whether there are too few labels for the model to say what it does not know."""
     enough = max(config.selection.cold_start_labels, len(pool.kind.labels))
     return pool.head is None or int(pool.labelled.sum()) < enough
-
-
-def front_tasks(
-    pool: TaskPool, places: list[Place], *, preannotate: bool, target: TargetAnswers | None = None
-) -> list[FrontTask]:
-    """Turn rows into tasks; those of the audit slice stay blind, so that nobody just confirms the model."""
-    rows = [place.row for place in places if place.origin is not Origin.AUDIT] if preannotate else []
-    answered = results(pool, np.array(rows, np.int64), target=target)
-    return [
-        FrontTask(
-            task_id=int(pool.task_ids[place.row]),
-            rank=rank,
-            score=0.0,
-            origin=place.origin,
-            utility=place.utility,
-            reason=place.reason,
-            result=answered.get(place.row, ()),
-        )
-        for rank, place in enumerate(places)
-    ]
 
 
 def _places(rows: Positions, origin: Origin, reason: str) -> list[Place]:

@@ -17,7 +17,7 @@ from backend.config import ProjectConfig
 from backend.config.types import Queue, Rounds, Selection
 from backend.domain import LeaseLost, Origin, RoundState, VersionState
 from backend.pool import TaskPool
-from backend.rounds import ProjectLoop
+from backend.rounds import Models, ProjectLoop
 from backend.store import Lease, Store
 from strategies.registry import STRATEGIES
 from strategies.types import Ranking
@@ -64,7 +64,7 @@ class Bench:
             self.config,
             1,
             folder=self.folder,
-            load_encoder=lambda takes: self.encoder,
+            models=Models(lambda takes: self.encoder),
             now=self.clock,
         )
 

@@ -12,7 +12,7 @@ import pytest
 from backend.config import ProjectConfig
 from backend.config.types import Labels, Proxy, Queue, Selection
 from backend.domain import ConfigError
-from backend.rounds import ProjectLoop
+from backend.rounds import Models, ProjectLoop
 from backend.store import Store
 
 SEVERAL = """<View><Text name="text" value="$text"/>
@@ -56,7 +56,7 @@ def play(store: Store, labelstudio: Any, encoder: Any, tmp_path: Path) -> Play:
             config,
             1,
             folder=tmp_path,
-            load_encoder=lambda takes: encoder,
+            models=Models(lambda takes: encoder),
             now=lambda: labelstudio.now,
         )
         for _ in range(labels + 1):

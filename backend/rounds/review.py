@@ -1,0 +1,93 @@
+"""What a round looks at after publishing, when no annotator waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.config import ProjectConfig
+from backend.domain import Clock
+from backend.pool import TaskPool
+from backend.rounds.measure import Measured, measure_slice
+from backend.rounds.project_map import MapMaker
+from backend.rounds.reasons import explain_front
+from backend.rounds.recall import RecallAudit
+from backend.rounds.remote import RemoteHead
+from backend.rounds.watch import Watch
+from backend.store import Store
+
+MEASURE_AGAIN = 1.1
+"""How many times as many labels make the same audit tasks worth judging again."""
+
+
+@dataclass(frozen=True)
+class _Last:
+    """What the audit slice said, and from what."""
+
+    audited: int
+    labelled: int
+    found: Measured | None
+
+
+class Review:
+    """One project's reviews from round to round; what could say little new is skipped."""
+
+    def __init__(
+        self,
+        store: Store,
+        config: ProjectConfig,
+        project_id: int,
+        *,
+        folder: Path,
+        now: Clock,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._project_id = project_id
+        self._pause = pause
+        seed = config.queue.seed
+        self._watch = Watch(store, config, project_id, folder=folder, pause=pause)
+        self._recall = RecallAudit(config)
+        self._map = MapMaker(store, project_id, seed=seed, now=now, pause=pause)
+        self._last: _Last | None = None
+
+    def look(self, pool: TaskPool, number: int, version: str | None, *, seals: bool) -> None:
+        """Write down what is found beside round `number`, whose front is `version`."""
+        if version is not None:
+            explain_front(self._store, pool, version, seals=seals, seed=self._config.queue.seed)
+        if pool.head is not None:
+            self._add(number, self._recall.look(pool, number))
+            if not isinstance(pool.head, RemoteHead):  # nothing that learns from our labels
+                measured = self._measure(pool)
+                self._add(number, measured.as_figures() if measured else {})
+                self._add(number, self._watch.look(pool, measured.headline if measured else None))
+        self._map.look(pool, number, layout=pool.layout)
+
+    def _measure(self, pool: TaskPool) -> Measured | None:
+        assert pool.head is not None
+        rows = np.flatnonzero(pool.labelled)
+        audit = pool.in_audit(self._config.queue.audit_share)[rows]
+        last = self._last
+        if last is None or last.audited != audit.sum() or len(rows) > MEASURE_AGAIN * last.labelled:
+            found = measure_slice(
+                pool.head,
+                lambda places: pool.features(rows[places]),
+                pool.kind.form,
+                pool.targets[rows],
+                audit,
+                pool.kind.labels,
+                ground_truth=pool.primary.is_truth[rows],
+                seed=self._config.queue.seed,
+                pause=self._pause,
+            )
+            last = self._last = _Last(int(audit.sum()), len(rows), found)
+        return last.found
+
+    def _add(self, number: int, figures: dict[str, Any]) -> None:
+        if figures:
+            self._store.rounds.add_figures(self._project_id, number, figures)
