@@ -123,14 +123,14 @@ def hardest_tag(prediction: Prediction) -> Floats:
 def rare_tag(prediction: Prediction) -> Floats:
     """Score the doubts (n,) about all tags, those about rare tags more; with classes or a number, the margin.
 
-    Doubt is a tag's variance p (1 - p), and its weight 1 / frequency, which the model tells: so a tag of
-    one in a thousand is looked for as much as one of one in three. A share of this prediction's largest:
-    comparable within one prediction only. Raises BadInput for tokens: long texts would win.
+    Doubt is a tag's entropy, and its weight 1 / frequency, as the model tells it: a tag of one in a thousand
+    is looked for as much as one of one in three. A share of this prediction's largest: comparable within one
+    prediction only. Raises BadInput for tokens: long texts would win.
     """
     checks.prediction(prediction)
     match prediction:
         case TagProbabilities():
-            return uncertainty_tags.rare(prediction, 1.0)
+            return uncertainty_tags.rare(prediction)
         case TokenProbabilities():
             raise BadInput("rare_tag was given TokenProbabilities, expected another kind; try mnlp")
         case _:

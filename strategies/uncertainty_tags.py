@@ -37,16 +37,13 @@ def hardest(prediction: TagProbabilities) -> Floats:
     return _unit(margin(_mean(prediction)).max(axis=1))
 
 
-def rare(prediction: TagProbabilities, power: float) -> Floats:
-    """Sum each tag's variance p (1 - p), divided by (the tag's average probability) to the `power`: (n,).
-
-    A share of this prediction's largest. With power 1 the doubts about each tag sum to about the same.
-    """
-    mean = _mean(prediction).astype(np.float64)
+def rare(prediction: TagProbabilities) -> Floats:
+    """Sum each tag's entropy divided by the tag's average probability: (n,), a share of the largest."""
+    mean = _mean(prediction)
     if len(mean) == 0:
         return np.zeros(0, np.float32)
-    frequency = np.maximum(mean.mean(axis=0), SELDOM)
-    score = (mean * (1 - mean)) @ frequency**-power
+    frequency = np.maximum(mean.mean(axis=0, dtype=np.float64), SELDOM)
+    score = entropy(mean).astype(np.float64) @ (1 / frequency)
     largest = score.max()
     return _unit(score / largest if largest > 0 else score)
 

@@ -122,7 +122,11 @@ def test_doubts_about_rare_tags_count_more(seed, members, n, tags):
     values = np.random.default_rng(seed).beta(0.5, 2, (members, n, tags)).astype(np.float32)
     chance = values.mean(axis=0).tolist()
     frequency = [sum(row[t] for row in chance) / n for t in range(tags)]
-    twin = [sum(p * (1 - p) / frequency[t] for t, p in enumerate(row)) for row in chance]
+
+    def doubt(p):
+        return -sum(q * math.log2(q) for q in (p, 1 - p) if q > 0)
+
+    twin = [sum(doubt(p) / max(frequency[t], 1e-4) for t, p in enumerate(row)) for row in chance]
     np.testing.assert_allclose(rare_tag(TagProbabilities(values)), np.array(twin) / max(twin), atol=1e-4)
 
 
