@@ -102,7 +102,7 @@ class ImageClassifier(FineTuned):
 
         check_targets(self.form, inputs, targets, len(self.labels))
         progress("load the checkpoint", 0, None)
-        device, half = self._where()
+        device, half = _where(self.device, self.precision)
         network = load(self.model, self.labels, self.form, device=device, half=half)
         if self.model == PACKAGED:
             fit_size(network, inputs)
@@ -150,8 +150,8 @@ class ImageClassifier(FineTuned):
 
         if not (folder / "config.json").is_file():
             raise EncoderError(f"cannot load an image classifier from {folder}: expected a config.json in it")
-        found, half = where(device, precision)
-        network = load(str(folder), None, None, device=found, half=half and found != "cpu")
+        found, half = _where(device, precision)
+        network = load(str(folder), None, None, device=found, half=half)
         config = network.model.config
         several = config.problem_type == "multi_label_classification"
         model = cls(
@@ -166,3 +166,9 @@ class ImageClassifier(FineTuned):
         if several and len(kept) == len(model.labels):
             model._thresholds = np.array(kept, np.float32)
         return model
+
+
+def _where(device: str, precision: str) -> tuple[str, bool]:
+    """Resolve a device and its precision; on a processor convolutions gain nothing by bfloat16."""
+    found, half = where(device, precision)
+    return found, half and (found != "cpu" or precision == "bfloat16")

@@ -117,6 +117,8 @@ class Trainer:
             words = str(error) if expected else f"{type(error).__name__}: {error}"
             self.store.targets.fail(lease, version.number, words, now=self.now())
             clear(folder_of(self.home, self.project_id, version.number))
+            if isinstance(error, BadInput):
+                raise NextlabelError(f"project {self.project_id}: {words}") from error
             raise
         return self.store.targets.get(self.project_id, version.number)
 
