@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from backend.cli import budgeting, checking, compressing, playing, projects, serving, simulating, training
+from backend.cli import access, budgeting, checking, compressing, playing, projects, serving, simulating, training
 from backend.cli.setup import Setup
 from backend.domain import NextlabelError
 
@@ -58,6 +58,7 @@ for command in (
     *simulating.COMMANDS,
     *compressing.COMMANDS,
     *training.COMMANDS,
+    *access.COMMANDS,
 ):
     group.add_command(command)
 

@@ -66,6 +66,8 @@ pool_map = sa.Table(
     # what the embeddings were made by: places from another one mean nothing
     sa.Column("layout", sa.Text, nullable=False),
     sa.Column("made_at", UTCDateTime, nullable=False),
+    # the same in short, for those who do not see it: the page need not read the points
+    sa.Column("summary", sa.JSON, nullable=False),
     sa.Column("points", sa.JSON, nullable=False),
 )
 

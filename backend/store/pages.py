@@ -75,6 +75,47 @@ class PoolMap:
     made_at: datetime
     points: Mapping[str, Sequence[Any]]
 
+    def summary(self) -> list[dict[str, Any]]:
+        """Count the tasks by label, the commonest first, with their mean uncertainty where it is known."""
+        counts: dict[str | None, int] = {}
+        unsure: dict[str | None, list[float]] = {}
+        for label, value in zip(self.points["label"], self.points["uncertainty"], strict=True):
+            counts[label] = counts.get(label, 0) + 1
+            unsure.setdefault(label, []).extend([] if value is None else [value])
+        return [
+            {
+                "label": label,
+                "count": count,
+                "uncertainty": round(sum(unsure[label]) / len(unsure[label]), 4) if unsure[label] else None,
+            }
+            for label, count in sorted(counts.items(), key=lambda item: -item[1])
+        ]
+
+
+@dataclass(frozen=True)
+class MapSummary:
+    """The map in short: how many tasks of it carry each label."""
+
+    round: int
+    labelled: int
+    made_at: datetime
+    summary: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class RoundLine:
+    """What a list shows of a round: without its figures, which are long."""
+
+    number: int
+    attempt: int
+    state: RoundState
+    why: str
+    started_at: datetime
+    finished_at: datetime | None
+    steps: Sequence[Mapping[str, Any]]
+    error: str | None
+    labelled: int | None
+
 
 class Pages:
     """What is shown, and what is asked for on a page. Every method is one transaction."""
@@ -235,6 +276,27 @@ class Pages:
             row = db.execute(query).one_or_none()
             return None if row is None else (int(row.labelled), row.made_at)
 
+    def map_summary(self, project_id: int) -> MapSummary | None:
+        """Give the map in short, if one was drawn; reads no point."""
+        names = ("round", "labelled", "made_at", "summary")
+        query = sa.select(*(pool_map.c[name] for name in names)).where(pool_map.c.project_id == project_id)
+        with self._database.read() as db:
+            row = db.execute(query).one_or_none()
+            return None if row is None else MapSummary(*row)
+
+    def rounds(self, project_id: int, *, limit: int) -> list[RoundLine]:
+        """List rounds, the newest first."""
+        c = round_table.c
+        known = (c.number, c.attempt, c.state, c.why, c.started_at, c.finished_at, c.steps, c.error)
+        query = (
+            sa.select(*known, c.figures["labelled"].as_integer())
+            .where(c.project_id == project_id)
+            .order_by(c.number.desc())
+            .limit(limit)
+        )
+        with self._database.read() as db:
+            return [RoundLine(*row[:2], RoundState(row[2]), *row[3:]) for row in db.execute(query)]
+
     def set_map(self, project_id: int, drawn: PoolMap) -> None:
         """Replace the map."""
         values = {
@@ -242,6 +304,7 @@ class Pages:
             "labelled": drawn.labelled,
             "layout": drawn.layout,
             "made_at": drawn.made_at,
+            "summary": drawn.summary(),
             "points": {name: list(column) for name, column in drawn.points.items()},
         }
         with self._database.write() as db:

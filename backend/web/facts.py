@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from backend.domain import Clock, NotFound, RoundState
 from backend.store import Connection, Round, Store, Version
+from backend.store.pages import RoundLine
 from backend.task_text import answer, columns, shown
 from backend.web.settings import WebSettings
 
@@ -165,7 +166,7 @@ class ProjectFacts:
 
     def rounds(self, *, limit: int = ROUNDS_SHOWN) -> Facts:
         """List rounds, the newest first: what each did, how long its steps took, why it failed."""
-        return {"rounds": [_round(each) for each in self.store.rounds.recent(self.known.id, limit=limit)]}
+        return {"rounds": [_round(each) for each in self.store.pages.rounds(self.known.id, limit=limit)]}
 
     def targets(self, *, limit: int = TARGETS_SHOWN) -> Facts:
         """List the trainings of the target model, the newest first, and which one serves."""
@@ -195,6 +196,15 @@ class ProjectFacts:
             return {"round": None, "labelled": 0, "layout": None, "made_at": None, "points": {}}
         return {**asdict(drawn), "made_at": _time(drawn.made_at)}
 
+    def map_summary(self) -> Facts | None:
+        """Give the map in short; None while none was drawn."""
+        drawn = self.store.pages.map_summary(self.known.id)
+        if drawn is None:
+            return None
+        count = sum(int(row["count"]) for row in drawn.summary)
+        kept = {"round": drawn.round, "labelled": drawn.labelled, "made_at": _time(drawn.made_at)}
+        return {**kept, "count": count, "table": list(drawn.summary)}
+
     def _annotator_quality(self) -> Mapping[str, Any]:
         found = (self.figures.get("quality") or {}).get("annotators", {})
         return found if isinstance(found, Mapping) else {}
@@ -219,7 +229,7 @@ class ProjectFacts:
         return f"{base.rstrip('/')}/projects/{self.known.id}/{place}" if base else None
 
 
-def _round(each: Round) -> Facts:
+def _round(each: RoundLine) -> Facts:
     return {
         "number": each.number,
         "attempt": each.attempt,
@@ -229,7 +239,7 @@ def _round(each: Round) -> Facts:
         "finished_at": _time(each.finished_at),
         "seconds": sum(float(step["seconds"]) for step in each.steps),
         "steps": [dict(step) for step in each.steps],
-        "labelled": each.figures.get("labelled"),
+        "labelled": each.labelled,
         "error": each.error,
     }
 

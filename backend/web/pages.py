@@ -157,7 +157,7 @@ def _looks(pages: Blueprint, site: Site) -> None:
     @pages.get("/projects/<int:project_id>/map")
     def map(project_id: int) -> str:  # noqa: A001 - the page's name, here alone
         known = site.known(project_id)
-        return site.render_project("map.html", known, "map", drawn=showing.map_table(site.facts(known).map()))
+        return site.render_project("map.html", known, "map", drawn=site.facts(known).map_summary())
 
     @pages.get("/projects/<int:project_id>/people")
     def people(project_id: int) -> str:

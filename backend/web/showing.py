@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -107,29 +106,6 @@ def steps(speech: Speech, rounds: Sequence[Facts]) -> Facts:
         "rounds": [str(each["number"]) for each in timed],
         "steps": [{"name": speech.of("step", name), "seconds": by_step[name]} for name in names],
     }
-
-
-def map_table(drawn: Facts) -> Facts | None:
-    """Sum the map up for those who do not see it; None while there is no map."""
-    points = drawn["points"]
-    if not points:
-        return None
-    counts: dict[str | None, int] = defaultdict(int)
-    unsure: dict[str | None, list[float]] = defaultdict(list)
-    for name, value in zip(points["label"], points["uncertainty"], strict=True):
-        counts[name] += 1
-        if value is not None:
-            unsure[name].append(value)
-    rows = [
-        {
-            "label": name,
-            "count": count,
-            "uncertainty": sum(unsure[name]) / len(unsure[name]) if unsure[name] else None,
-        }
-        for name, count in sorted(counts.items(), key=lambda item: -item[1])
-    ]
-    kept = {name: drawn[name] for name in ("labelled", "made_at", "round")}
-    return {**kept, "count": len(points["x"]), "table": rows}
 
 
 def times(token: Token) -> dict[str, str | None]:

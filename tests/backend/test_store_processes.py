@@ -262,7 +262,7 @@ def fill_every_table(store, project):
     front = [FrontTask(ids[0], 0, 0.0, Origin.CHOSEN, 0.5, "close call")]
     store.queue.begin(lease, "1.1", front, number=1, attempt=1, now=START)
     store.rounds.start(project, 1, 1, "first", now=START)
-    store.pages.set_map(project, PoolMap(1, 3, "minilm", START, {"task_id": list(ids)}))
+    store.pages.set_map(project, PoolMap(1, 3, "minilm", START, {"label": [None], "uncertainty": [None]}))
     store.pages.set_facts(project, "1.1", {})
     store.pages.wish(project, "retrain", by="somebody", now=START)
     store.settings.save(project, "budget", {"labels": 5}, revision=0, author="somebody", now=START)

@@ -9,6 +9,8 @@
   const percent = (value) => (100 * value).toFixed(1) + " %";
   const PALETTE = ["#2f6fed", "#e8833a", "#1fa67a", "#b15dd8", "#d64c6f", "#c9a227", "#2fa7c4", "#7c8a3a", "#a0654a", "#6b7cff", "#3f8f5f", "#c05a9b"];
 
+  const SCALE = ["#9aa3b0", "#7d9fe0", "#3f78ea", "#e8a23a", "#e05a33"];
+
   function read(id) {
     const found = document.getElementById(id);
     return found ? JSON.parse(found.textContent) : null;
@@ -98,8 +100,14 @@
       const pick = (rows, values) => rows.map((row) => values[row]);
       let traces;
       if (by === "uncertainty") {
-        const scale = [[0, faint("#8a8f98", 0.5)], [0.5, colour("--plot-1")], [1, colour("--plot-2")]];
-        traces = [{ ...common, x: p.x, y: p.y, text, customdata: p.task_id, name: "", marker: { ...marker, color: p.uncertainty, colorscale: scale, colorbar: { thickness: 10, outlinewidth: 0, title: { text: words.uncertainty, side: "right" } } } }];
+        // in slices, not on a scale: Plotly's colour bar writes styles that the page's policy forbids
+        const slice = (value) => (value === null ? -1 : Math.min(SCALE.length - 1, Math.floor(value * SCALE.length)));
+        const width = 100 / SCALE.length, rows = SCALE.map(() => []);
+        p.uncertainty.forEach((value, row) => { if (slice(value) >= 0) rows[slice(value)].push(row); });
+        traces = rows.map((mine, at) => ({
+          ...common, x: pick(mine, p.x), y: pick(mine, p.y), text: pick(mine, text), customdata: pick(mine, p.task_id),
+          name: `${width * at} – ${width * (at + 1)} %`, marker: { ...marker, color: SCALE[at] },
+        }));
       } else {
         const column = by === "origin" ? p.origin : p.label, groups = new Map();
         column.forEach((name, row) => { const key = name === null ? "" : String(name); groups.set(key, [...(groups.get(key) || []), row]); });

@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("labelled", sa.Integer(), nullable=False),
         sa.Column("layout", sa.Text(), nullable=False),
         sa.Column("made_at", UTCDateTime(), nullable=False),
+        sa.Column("summary", sa.JSON(), nullable=False),
         sa.Column("points", sa.JSON(), nullable=False),
         _project_key(),
         sa.PrimaryKeyConstraint("project_id"),
