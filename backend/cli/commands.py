@@ -11,7 +11,17 @@ from typing import Any
 
 import click
 
-from backend.cli import access, budgeting, checking, compressing, playing, projects, serving, simulating, training
+from backend.cli import (
+    access,
+    budgeting,
+    checking,
+    compressing,
+    playing,
+    projects,
+    serving,
+    simulating,
+    training,
+)
 from backend.cli.setup import Setup
 from backend.domain import NextlabelError
 
