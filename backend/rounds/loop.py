@@ -195,7 +195,12 @@ class ProjectLoop:
         self._store.rounds.fail(self._project_id, self._number, error, steps=self._timings, now=self._now())
 
     def tidy(self, *, busy: bool) -> bool:
-        """Erase one retired version from Label Studio if there is time; returns whether there was one."""
+        """Erase one retired version from Label Studio if there is time; returns whether there was one.
+
+        And where nobody waits at all, draw the map that the page shows.
+        """
+        if not busy and self._front is not None and (done := self._standing()[0]) is not None:
+            self._review.draw(self._front.pool, done.number)
         waiting = len(self._store.queue.to_erase(self._project_id))
         if waiting == 0 or (busy and waiting < MANY_RETIRED):
             return False

@@ -21,7 +21,7 @@ from strategies.types import Floats, Mask, Positions
 
 SAMPLE, LABELLED_SHOWN = 4000, 800
 """Tasks drawn at random; those of the front and the last rows that were labelled come on top."""
-LANDMARKS, NEIGHBORS = 1500, 5
+LANDMARKS, NEIGHBORS = 1000, 5
 """Tasks that are laid out together; any other is put amid the landmarks that it is nearest to."""
 COMPONENTS, STEPS = 50, 500
 GROWTH, EVERY = 1.05, timedelta(seconds=30)
@@ -174,6 +174,7 @@ def lay_out(embeddings: Floats, *, seed: int) -> Points:
     if len(embeddings) < 4 * NEIGHBORS:
         return start
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     perplexity = min(30.0, (len(embeddings) - 1) / 3)
     method = TSNE(
@@ -183,7 +184,9 @@ def lay_out(embeddings: Floats, *, seed: int) -> Points:
         random_state=seed,
         n_jobs=1,
     )
-    found: Points = method.fit_transform(components.astype(np.float32)).astype(np.float64)
+    # beside other work, threads that wait for each other take twenty times as long
+    with threadpool_limits(limits=1):
+        found: Points = method.fit_transform(components.astype(np.float32)).astype(np.float64)
     return found
 
 

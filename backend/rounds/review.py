@@ -66,6 +66,9 @@ class Review:
                 measured = self._measure(pool)
                 self._add(number, measured.as_figures() if measured else {})
                 self._add(number, self._watch.look(pool, measured.headline if measured else None))
+
+    def draw(self, pool: TaskPool, number: int) -> None:
+        """Draw the map if it is time: that takes seconds, so only while nothing is to be done."""
         self._map.look(pool, number, layout=pool.layout)
 
     def _measure(self, pool: TaskPool) -> Measured | None:
