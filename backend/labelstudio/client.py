@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from backend.labelstudio.linking import Linking
 from backend.labelstudio.publishing import Publishing
+from backend.labelstudio.relabelling import Relabelling
 
 
-class LabelStudio(Publishing, Linking):
+class LabelStudio(Publishing, Relabelling, Linking):
     """A Label Studio, community edition 1.23 or later.
 
     Every failure is a `LabelStudioError` of one line: the address, what was asked, what came back.

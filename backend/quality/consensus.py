@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from backend.labels.answers import majority, majority_of_each, middle
 from backend.labels.entities import apart
@@ -13,7 +13,7 @@ from backend.labels.forms import Form, Span, Target, alike, gather
 from backend.quality import Score
 from backend.quality.alpha import krippendorff
 from backend.quality.annotators import AnnotatorQuality, annotator_quality
-from backend.quality.panel import Panel, Yes, learn_panel
+from backend.quality.panel import Panel, learn_panel
 from strategies.types import BadInput
 
 Method: TypeAlias = Literal["majority", "dawid_skene"]
@@ -97,26 +97,19 @@ def one_target(form: Form, given: Sequence[tuple[int | None, Target]], panel: Pa
             return majority(targets) if panel is None else panel.likeliest(given)
         case Form.NUMBER:
             return middle(targets)
-        case Form.TAGS if panel is None:
-            return majority_of_each(targets)
         case Form.TAGS:
-            return frozenset(tag for tag in set().union(*targets) if panel.believes(_votes(given, tag)))
+            return _parts_agreed([(who, frozenset(target)) for who, target in given], panel)
         case Form.SPANS:
             exact = [(who, frozenset((s.start, s.end, s.label) for s in target)) for who, target in given]
-            drawn = (
-                majority_of_each([spans for _, spans in exact])
-                if panel is None
-                else [
-                    span
-                    for span in frozenset[tuple[int, int, int]]().union(*(spans for _, spans in exact))
-                    if panel.believes(_votes(exact, span))
-                ]
-            )
-            return apart([Span(*span) for span in sorted(drawn or ())])
+            return apart([Span(*span) for span in sorted(_parts_agreed(exact, panel))])
 
 
-def _votes(given: Sequence[tuple[int | None, Target]], part: object) -> list[Yes]:
-    return [(who, part in target) for who, target in given]
+def _parts_agreed(given: Sequence[tuple[int | None, frozenset[Any]]], panel: Panel | None) -> frozenset[Any]:
+    """Decide on each tag or span that somebody gave."""
+    if panel is None:
+        return majority_of_each([parts for _, parts in given]) or frozenset()
+    named: frozenset[Any] = frozenset().union(*(parts for _, parts in given))
+    return frozenset(part for part in named if panel.believes((who, part in parts) for who, parts in given))
 
 
 def _sureness(form: Form, given: Sequence[Given], target: Target, labels: int) -> float:

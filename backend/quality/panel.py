@@ -77,17 +77,17 @@ def learn_panel(form: Form, answers: Sequence[tuple[int, int | None, Target]], l
     count: dict[Any, set[int | None]] = defaultdict(set)
     for row, who, _ in items:
         count[row].add(who)
-    shared = [each for each in items if len(count[each[0]]) > 1 and each[1] is not None]
+    shared = [(item, who, said) for item, who, said in items if who is not None and len(count[item]) > 1]
     if not shared:
         return None
     true = _truths(shared, classes)
-    said: dict[int, Numbers] = defaultdict(lambda: np.zeros((classes, classes)))
-    for row, who, answer in shared:
-        said[who][answer] += true[row]
+    given: dict[int, Numbers] = defaultdict(lambda: np.zeros((classes, classes)))
+    for item, who, answer in shared:
+        given[who][answer] += true[item]
     before = np.full((classes, classes), (1 - RIGHT_BEFORE) / max(classes - 1, 1))
     np.fill_diagonal(before, RIGHT_BEFORE if classes > 1 else 1.0)
-    usual = _table(sum(said.values()) + SHARED * before)
-    errors = {who: _table(table + SHARED * usual) for who, table in said.items()}
+    usual = _table(sum(given.values()) + SHARED * before)
+    errors = {who: _table(table + SHARED * usual) for who, table in given.items()}
     priors = np.mean(list(true.values()), axis=0) + 1 / (classes * len(true))
     return Panel(priors / priors.sum(), errors, usual)
 
@@ -106,7 +106,7 @@ def _parts(form: Form, answers: Sequence[tuple[int, int | None, Target]]) -> lis
     ]
 
 
-def _truths(shared: Sequence[tuple[Any, Any, int]], classes: int) -> dict[Any, Numbers]:
+def _truths(shared: Sequence[tuple[Any, int, int]], classes: int) -> dict[Any, Numbers]:
     """(c,) chances of each item."""
     items = list(dict.fromkeys(item for item, _, _ in shared))
     number = {item: place for place, item in enumerate(items)}
@@ -121,7 +121,7 @@ def _truths(shared: Sequence[tuple[Any, Any, int]], classes: int) -> dict[Any, N
         table = pd.DataFrame(
             [(number[item], who, answer) for item, who, answer in shared], columns=["task", "worker", "label"]
         )
-        found = model.fit(table).probas_
+        found: Any = model.fit(table).probas_
     columns = found.columns.to_numpy()
     chances = np.zeros((len(items), classes))
     chances[np.ix_(found.index.to_numpy(), columns)] = found.to_numpy()

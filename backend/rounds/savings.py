@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from backend.models import Head
 from backend.rounds.against_random import Labels
-from strategies.forecast import JITTER, POWERS, RATES, REDUCIBLE
+from strategies.forecast import JITTER, POWERS, RATES
 from strategies.types import Floats, Positions
 
 Numbers = NDArray[np.float64]
@@ -31,8 +31,11 @@ FARTHEST = 16.0
 """How many times as many labels as today are looked at, and how many times fewer."""
 DOUBTED = 2.0
 """What is believed beforehand: random order needs as many labels, give or take this many doublings."""
-WIDEST = 10.0
+WIDEST = 4.0
 """Ends of an interval this many times apart say nothing: it is not known yet."""
+
+REDUCIBLE = (0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.45, 0.6, 0.8, 1)
+"""Shares of the error that more labels might remove in the end, all alike beforehand."""
 
 _DRAWS, _GRID = 8000, 129
 
@@ -142,7 +145,7 @@ def estimate(sizes: Positions, right: Floats | Numbers, today: Any, labelled: in
     middle = curves[:, _GRID // 2]
     at_same = Estimate(*(1 - each for each in _quantiles(middle, belief, flip=True)))
     found = Estimate(*map(float, _quantiles(needed, belief)))
-    told = np.isfinite(found.high) and found.high <= WIDEST * found.low
+    told = grid[0] < found.low and found.high <= min(WIDEST * found.low, grid[-1])
     curve = tuple(zip(sizes.tolist(), (1 - error).tolist(), strict=True))
     return Savings(labelled, at_same, found if told else None, 1 - now, curve)
 
