@@ -18,7 +18,7 @@ from backend.models import names as head_names
 from backend.pool import ControlAnswers, TaskPool
 from backend.rounds.compose import Place, Source, compose
 from backend.rounds.recall import drawn
-from backend.rounds.remote import without_cold_start
+from backend.rounds.remote import suited
 from strategies.registry import build
 from strategies.seals import find_seals
 from strategies.types import Candidates, Mask, Positions, QueryStrategy
@@ -81,7 +81,7 @@ def select(
     cold = pool.head is None if warm else is_cold(pool, config)
     strategy = build(config.selection.cold_start if cold else config.selection.strategy)
     if warm:
-        strategy = without_cold_start(strategy)
+        strategy = suited(strategy)
     candidates = _candidates(pool, strategy, allowed)
     ranking = strategy(pool, candidates, min(size, count), rng)
     chosen = [
