@@ -47,7 +47,7 @@ def token_encoder(encoder: Encoder) -> TokenEncoder:
     """
     if encoder.takes != "text":
         raise ConfigError(
-            f"encoder {encoder.fingerprint}: takes {encoder.takes}; expected one of texts for spans"
+            f"the encoder takes {encoder.takes}; expected one that takes texts, where spans are"
         )
     # asked of the class: the property itself would load the weights
     return TransformerTokens(encoder) if hasattr(type(encoder), "forward") else ShapeTokens()

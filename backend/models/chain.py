@@ -16,6 +16,9 @@ from strategies.types import Floats, Positions
 
 Doubles = NDArray[np.float64]
 
+_LEAST, _LEAST_MOVE = -50.0, -30.0
+"""Logarithms that are below the best by more count as that: both together fit into single precision."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -64,9 +67,9 @@ def forward_backward(
     Every tag that can be reached must lead on to some tag. Cost: tokens x tags^2.
     """
     tops = scores.max(axis=1, initial=-np.inf, keepdims=True)
-    local = np.exp(scores - tops)
+    local = np.exp(np.maximum(scores - tops, _LEAST))
     top_move, top_begin = float(moves.max()), float(begin.max())
-    step_on, opens = np.exp(moves - top_move), np.exp(begin - top_begin)
+    step_on, opens = _weights(moves - top_move), _weights(begin - top_begin)
     before = np.empty_like(local)
     norms = np.ones(len(local), np.float32)
     for place, rows in enumerate(batch.steps):
@@ -89,6 +92,11 @@ def forward_backward(
     log_z += top_move * (len(local) - texts) + top_begin * texts
     first = marginals[batch.steps[0]].sum(axis=0) if texts else np.zeros(len(begin), np.float32)
     return Passed(log_z, marginals, pairs * step_on if with_pairs else None, first)
+
+
+def _weights(moves: Floats) -> Floats:
+    weights: Floats = np.where(np.isfinite(moves), np.exp(np.maximum(moves, _LEAST_MOVE)), 0)
+    return weights.astype(np.float32, copy=False)
 
 
 def likeliest(scores: Floats, moves: Floats, begin: Floats, batch: Batch) -> Positions:
