@@ -257,6 +257,31 @@ def test_columns_that_are_not_there_are_refused(tmp_path: Path) -> None:
         tags.load(tmp_path / "export.json", None, text="note", label="answer")
 
 
+def test_images_are_a_folder_by_class(tmp_path: Path) -> None:
+    """The folder is read as ever; a file is refused."""
+    from PIL import Image
+
+    for label, color in (("red", (200, 0, 0)), ("blue", (0, 0, 200))):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for number in range(12):
+            Image.new("RGB", (4, 4), (color[0], number, color[2])).save(
+                tmp_path / "pictures" / label / f"{number}.png"
+            )
+    images = kinds.get("images")
+    data = images.load(tmp_path / "pictures", None, text=None, label=None)
+    assert (len(data.examples), set(data.classes)) == (24, {"red", "blue"})
+    with pytest.raises(ConfigError, match="expected a folder of pictures by class for --kind images"):
+        images.load(files(tmp_path)["tags"][0], None, text="note", label="answer")
+
+
+@pytest.mark.parametrize("name", kinds.NAMES)
+def test_every_kind_that_is_named_is_there(name: str) -> None:
+    """Each name of the option is a module with a kind of that name, and two measures."""
+    kind = kinds.get(name)
+    assert kind.name == name
+    assert kind.measures.first.key != kind.measures.second.key
+
+
 def test_unknown_tags_in_the_test_part_are_refused(tmp_path: Path) -> None:
     file, _ = files(tmp_path)["tags"]
     other = write(tmp_path / "other.csv", ["note", "answer"], [["x", "weather, sports"]])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backend.encoders import Encoder
     from backend.simulate.replay import Plan
 
-NAMES = ("classes", "entities", "pairs", "rating", "tags")
+NAMES = ("classes", "entities", "images", "pairs", "rating", "tags")
 """Each is a module of this package with a `KIND`."""
 
 
