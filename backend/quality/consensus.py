@@ -75,16 +75,25 @@ def agree_all(
     rows: dict[int, list[Given]] = defaultdict(list)
     for each in given:
         rows[each.row].append(each)
-    targets: dict[int, Target] = {}
-    sureness: dict[int, float] = {}
-    for row, of_row in rows.items():
-        counted = [each for each in of_row if each.ground_truth] or of_row
-        targets[row] = one_target(form, [(each.annotator, each.target) for each in counted], panel)
-        sureness[row] = _sureness(form, counted, targets[row], len(labels))
+    settled = {row: settle(form, of_row, len(labels), panel) for row, of_row in rows.items()}
     ask: Callable[[Sequence[tuple[int | None, Target]]], Target] = lambda some: one_target(form, some, panel)  # noqa: E731
     people = annotator_quality(form, rows, ask, len(labels), seed=seed)
     units = [[each.target for each in of_row] for of_row in rows.values()]
-    return Agreed(targets, sureness, people, krippendorff(form, units, len(labels), seed=seed))
+    return Agreed(
+        targets={row: target for row, (target, _) in settled.items()},
+        sureness={row: sure for row, (_, sure) in settled.items()},
+        annotators=people,
+        alpha=krippendorff(form, units, len(labels), seed=seed),
+    )
+
+
+def settle(
+    form: Form, given: Sequence[Given], labels: int, panel: Panel | None = None
+) -> tuple[Target, float]:
+    """Make one target of one row's answers, oldest first, and say how far they carry it; see `agree_all`."""
+    counted = [each for each in given if each.ground_truth] or given
+    target = one_target(form, [(each.annotator, each.target) for each in counted], panel)
+    return target, _sureness(form, counted, target, labels)
 
 
 def one_target(form: Form, given: Sequence[tuple[int | None, Target]], panel: Panel | None = None) -> Target:

@@ -8,7 +8,7 @@ from typing import Any
 from backend.config import ProjectConfig
 from backend.labels.forms import Form, put
 from backend.pool import ControlAnswers, TaskPool
-from backend.quality.consensus import Agreed, Given, agree_all, one_target
+from backend.quality.consensus import Agreed, Given, agree_all, settle
 from backend.quality.panel import Panel, learn_panel
 from backend.store import Store
 
@@ -64,12 +64,10 @@ class Annotators:
 
     def sureness(self, pool: TaskPool) -> Mapping[int, float]:
         """How far the answers to each pool row with several carry its target; see `Agreed.sureness`."""
-        rows = self._given.get(pool.primary.kind.control, {})
-        several = [each for given in rows.values() if len(given) > 1 for each in given]
-        if not several:
-            return {}
-        kind = pool.kind
-        return agree_all(kind.form, several, kind.labels, panel=self._panel(pool.primary)).sureness
+        kind, panel = pool.kind, self._panel(pool.primary)
+        rows = self._given.get(kind.control, {})
+        several = {row: given for row, given in rows.items() if len(given) > 1}
+        return {row: settle(kind.form, given, len(kind.labels), panel)[1] for row, given in several.items()}
 
     def _agree(self, control: ControlAnswers) -> Agreed:
         given = [each for of_row in self._given[control.kind.control].values() for each in of_row]
@@ -106,8 +104,7 @@ class Annotators:
             return
         for row, given in self._given[kind.control].items():
             if len(given) > 1:
-                counted = [each for each in given if each.ground_truth] or given
-                target = one_target(kind.form, [(each.annotator, each.target) for each in counted], panel)
+                target, _ = settle(kind.form, given, len(kind.labels), panel)
                 put(kind.form, control.targets, row, target)
 
     def _panel(self, control: ControlAnswers) -> Panel | None:
