@@ -17,8 +17,9 @@ from functools import partial
 import numpy as np
 from packs import encoded
 
+from backend.labels.forms import Form
 from backend.models.linear import LinearHead
-from backend.rounds.measure import audit_accuracy
+from backend.rounds.measure import measure_slice
 from strategies import ArrayPool, build
 from strategies.forecast import forecast
 from strategies.types import Floats, Positions
@@ -66,9 +67,12 @@ def project(name: str, strategy: str, budget: int, seed: int) -> Iterator[Point]
         fresh.fit(rows[known], answers[known], seed=seed)
         head = fresh
         pool = pool.label([], model=fresh.predict)
-        found = audit_accuracy(fresh.fresh, rows[known], answers[known], slice_[known], seed=seed)
+        labels = [str(each) for each in range(data.classes)]
+        found = measure_slice(
+            fresh, rows[known].__getitem__, Form.CLASSES, answers[known], slice_[known], labels, seed=seed
+        )
         if found is not None:
-            yield Point(len(known), found.value, found.n, right(fresh, test, truth))
+            yield Point(len(known), found.headline.value, found.headline.n, right(fresh, test, truth))
 
 
 def right(head: object, test: Floats, truth: Positions) -> float:
