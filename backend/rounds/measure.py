@@ -99,21 +99,3 @@ def measure_slice(
 def interval(right: int, n: int) -> Score:
     """Give the share of `right` answers among `n` with its 90 % interval."""
     return Score(right / n, *share_range(right, n), n)
-
-
-Accuracy = Score
-
-
-@dataclass(frozen=True)
-class _Maker:
-    fresh: Callable[[], Head]
-
-
-def audit_accuracy(
-    make_head: Callable[[], Head], embeddings: Any, targets: Targets, audit: Mask, *, seed: int
-) -> Score | None:
-    """Measure classes from embeddings (m, d) with heads that `make_head` makes; see `measure_slice`."""
-    labels = [str(each) for each in range(int(targets.max()) + 1)] if len(targets) else []
-    head: Any = _Maker(make_head)
-    found = measure_slice(head, embeddings.__getitem__, Form.CLASSES, targets, audit, labels, seed=seed)
-    return None if found is None else found.headline

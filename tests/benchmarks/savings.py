@@ -12,7 +12,6 @@ import argparse
 from typing import Any
 
 import numpy as np
-from forecast import right as share_right
 from packs import encoded
 
 from backend.labels.forms import Form
@@ -20,10 +19,16 @@ from backend.models.linear import LinearHead
 from backend.rounds.against_random import Labels
 from backend.rounds.savings import FARTHEST, Estimate, savings
 from strategies import ArrayPool, build
+from strategies.types import Floats, Positions
 
 CHECKED = (400, 600, 1000, 1500)
 START, BATCH, AUDIT_SHARE = 20, 20, 0.1
 TIMES = np.geomspace(1 / 4, FARTHEST / 2, 11)
+
+
+def share_right(head: LinearHead, test: Floats, truth: Positions) -> float:
+    """Share of right answers."""
+    return float((head.predict(test).mean.argmax(axis=1) == truth).mean())
 
 
 def play(name: str, strategy: str, seed: int) -> list[tuple[Any, ...]]:
