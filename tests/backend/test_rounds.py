@@ -18,6 +18,7 @@ from backend.config.types import Queue, Rounds, Selection
 from backend.domain import LeaseLost, Origin, RoundState, VersionState
 from backend.pool import TaskPool
 from backend.rounds import Models, ProjectLoop
+from backend.rounds.review import Review
 from backend.store import Lease, Store
 from strategies.registry import STRATEGIES
 from strategies.types import Ranking
@@ -391,7 +392,7 @@ def test_seals_admits_the_neighbours_of_labels_alone(bench: Bench) -> None:
         if turn % 4 == 3:
             bench.start()
         bench.turn()
-    pool = bench.loop._pool
+    pool = bench.loop._front.pool
     assert pool is not None
     embeddings = pool.embeddings[np.arange(len(pool))]
     expected = np.zeros(len(pool), bool)
@@ -453,9 +454,12 @@ def test_a_round_asks_the_model_about_candidates_only(bench: Bench, monkeypatch:
         return real(pool, positions)
 
     monkeypatch.setattr(TaskPool, "predict", watched)
+    # what is looked at when nobody waits asks about the front and about samples of a fixed size
+    for name in ("look", "draw"):
+        monkeypatch.setattr(Review, name, lambda *_given, **_named: None)
     bench.labelstudio.label(bench.labelstudio.next()[0])
     bench.turn()
-    pool = bench.loop._pool
+    pool = bench.loop._front.pool
     assert pool is not None
     admitted = pool.near_labelled(2)
     assert sorted(asked) == admitted[pool.unanswered()[admitted]].tolist()
@@ -481,7 +485,7 @@ def test_one_label_in_ten_measures_when_each_label_starts_a_round(bench: Bench) 
     """Only the first task of each front is labelled then: turns go on from front to front."""
     bench.turn()
     _label_all(bench, 40)
-    pool = bench.loop._pool
+    pool = bench.loop._front.pool
     assert pool is not None
     assert 3 <= (pool.labelled & (pool.order < CONFIG.queue.audit_share)).sum() <= 5
 
@@ -572,7 +576,7 @@ def test_labels_from_before_the_strategy_are_not_laid_at_its_door(bench: Bench) 
     bench.start()
     bench.labelstudio.now = bench.clock() + timedelta(seconds=1)
     bench.turn()
-    watch = bench.loop._watch
+    watch = bench.loop._review._watch
     assert watch._since() > bench.store.projects.get(1).connected_at
     before = bench.clock()
     bench.config = bench.config.model_copy(
@@ -580,7 +584,7 @@ def test_labels_from_before_the_strategy_are_not_laid_at_its_door(bench: Bench) 
     )
     bench.start()
     _label_all(bench, 1)
-    assert bench.loop._watch._since() > before
+    assert bench.loop._review._watch._since() > before
 
 
 def test_being_stopped_while_it_measures_breaks_no_round(bench: Bench) -> None:
@@ -596,7 +600,7 @@ def test_being_stopped_while_it_measures_breaks_no_round(bench: Bench) -> None:
     def look(*_: object) -> None:
         stop()
 
-    bench.loop._watch.look = look  # type: ignore[method-assign, assignment]
+    bench.loop._review._watch.look = look  # type: ignore[method-assign, assignment]
     bench.labelstudio.label(bench.labelstudio.next()[0])
     with pytest.raises(Crash):
         bench.turn()
