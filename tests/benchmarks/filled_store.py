@@ -122,7 +122,7 @@ def _record(
     when = np.sort(rng.random(annotations)) * (now - begun).total_seconds()
     people, pace = (
         rng.choice([1, 2, 3, 4], annotations, p=[0.45, 0.3, 0.2, 0.05]),
-        rng.lognormal(2.2, 0.6, annotations),
+        rng.lognormal(3.1, 0.6, annotations),
     )
     base = project_id * 10_000_000
     for start in range(0, len(topics), 2000):
