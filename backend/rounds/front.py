@@ -10,13 +10,17 @@ import numpy as np
 from backend.budget import Allowance, shares_of, with_shares
 from backend.config import ProjectConfig
 from backend.domain import FrontTask, Json, Origin
+from backend.labelstudio import LabelStudio
 from backend.pool import TaskPool
+from backend.rounds.annotators import Annotators
 from backend.rounds.compose import Place
+from backend.rounds.cost import cost_aware
+from backend.rounds.doubts import Doubts
 from backend.rounds.preannotate import TargetAnswers, results
 from backend.rounds.remote import RemoteModel
 from backend.rounds.select import fit_heads, select
 from backend.store import Connection, Store
-from strategies.types import Positions
+from strategies.types import Positions, QueryStrategy
 
 SHOWN = 5
 """Unreadable inputs whose reasons are kept."""
@@ -43,8 +47,16 @@ class FrontMaker:
         self._config = config
         self._target = target
         self._remote = remote
+        self.annotators = Annotators(store, config, pool.project_id)
+        self.doubts = Doubts(config)
+        self._asked_again: dict[int, int] = {}
         self._needed = False
         self._trouble: str | None = None
+
+    def read(self) -> None:
+        """Take in what changed since the last round."""
+        self.pool.refresh()
+        self.annotators.settle(self.pool)
 
     def fit(self, number: int, *, needed: bool) -> None:
         """Fit the proxies; ask the model elsewhere about some candidates, if it drives the queue.
@@ -65,6 +77,8 @@ class FrontMaker:
             config,
             shares=shares,
             maximum_annotations=known.maximum_annotations,
+            doubtful=self.doubts.waiting(pool),
+            costly=self._costly,
             warm=self._remote is not None and self._remote.drives,
         )
         places = selection.places
@@ -72,6 +86,18 @@ class FrontMaker:
         places = places[: allowed.cut(wanted)]
         front = self._tasks(places, suggest=config.queue.preannotate and not selection.figures["cold_start"])
         return front, {**self._figures(), **selection.figures}
+
+    def ask_again(self, labelstudio: LabelStudio, front: list[FrontTask]) -> None:
+        """Let Label Studio serve what is in the front to be labelled again; each task is reopened once."""
+        answers = dict(zip(self.pool.task_ids.tolist(), self.pool.answers.tolist(), strict=True))
+        wanted = {task.task_id: answers[task.task_id] + 1 for task in front if task.origin is Origin.RELABEL}
+        fresh = {task: count for task, count in wanted.items() if self._asked_again.get(task) != count}
+        for task in labelstudio.ask_again(self.pool.project_id, fresh) if fresh else ():
+            self._asked_again[task] = fresh[task]
+
+    def _costly(self, strategy: QueryStrategy) -> QueryStrategy:
+        blind = self.pool.in_audit(self._config.queue.audit_share)
+        return cost_aware(self._store, self.pool, strategy, blind=blind)
 
     def _tasks(self, places: list[Place], *, suggest: bool) -> list[FrontTask]:
         """Turn rows into tasks; what measures stays blind, so that nobody just confirms the model."""

@@ -185,7 +185,7 @@ class ProjectLoop:
             self._project_id, number, change=change, steps=steps, figures=figures, now=self._now()
         )
         self._number = 0  # what breaks from here on breaks no round
-        self._review.look(maker.pool, number, version, seals=bool(figures["seals"]))
+        self._review.look(maker, number, version, seals=bool(figures["seals"]))
         return version
 
     def failed(self, error: str) -> None:
@@ -210,7 +210,7 @@ class ProjectLoop:
         known = self._store.projects.get(self._project_id)
         maker = self._open(known)
         with self._timed("read"):
-            maker.pool.refresh()
+            maker.read()
         with self._timed("encode") as detail:
             detail["rows"] = maker.pool.encode(self._progress, self._pause)
         with self._timed("fit"):
@@ -224,6 +224,7 @@ class ProjectLoop:
                     self._store, self._labelstudio, lease, front, number=number, now=self._now
                 )
                 self._served = version
+                maker.ask_again(self._labelstudio, front)
         return maker, version, {**figures, "front": len(front), "version": version}
 
     def _open(self, known: Connection) -> FrontMaker:

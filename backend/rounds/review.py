@@ -12,6 +12,7 @@ import numpy as np
 from backend.config import ProjectConfig
 from backend.domain import Clock
 from backend.pool import TaskPool
+from backend.rounds.front import FrontMaker
 from backend.rounds.measure import Measured, measure_slice
 from backend.rounds.project_map import MapMaker
 from backend.rounds.reasons import explain_front
@@ -56,15 +57,20 @@ class Review:
         self._map = MapMaker(store, project_id, seed=seed, now=now, pause=pause)
         self._last: _Last | None = None
 
-    def look(self, pool: TaskPool, number: int, version: str | None, *, seals: bool) -> None:
+    def look(self, maker: FrontMaker, number: int, version: str | None, *, seals: bool) -> None:
         """Write down what is found beside round `number`, whose front is `version`."""
+        pool = maker.pool
         if version is not None:
             explain_front(self._store, pool, version, seals=seals, seed=self._config.queue.seed)
         if pool.head is not None:
             self._add(number, self._recall.look(pool, number))
             if not isinstance(pool.head, RemoteHead):  # nothing that learns from our labels
                 measured = self._measure(pool)
-                self._add(number, measured.as_figures() if measured else {})
+                figures = measured.as_figures() if measured else {}
+                if people := maker.annotators.look(pool):
+                    figures["quality"] = {**figures.get("quality", {}), **people}
+                doubtful = maker.doubts.look(pool, maker.annotators.sureness(pool))
+                self._add(number, {**figures, "doubtful": len(doubtful)})
                 self._add(number, self._watch.look(pool, measured.headline if measured else None))
 
     def draw(self, pool: TaskPool, number: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,12 @@ from backend.models import make as make_head
 from backend.models import names as head_names
 from backend.pool import ControlAnswers, TaskPool
 from backend.rounds.compose import Place, Source, compose
+from backend.rounds.doubts import NONE
 from backend.rounds.recall import drawn
 from backend.rounds.remote import suited
 from strategies.registry import build
 from strategies.seals import find_seals
-from strategies.types import Candidates, Mask, Positions, QueryStrategy
+from strategies.types import Candidates, Mask, Positions, QueryStrategy, Ranking
 
 BEGUN_AT_MOST = 5
 """How many fronts' worth of tasks may wait for further annotators."""
@@ -65,13 +66,17 @@ def select(
     *,
     shares: Queue,
     maximum_annotations: int,
+    doubtful: Ranking = NONE,
+    costly: Callable[[QueryStrategy], QueryStrategy] = lambda strategy: strategy,
     warm: bool = False,
 ) -> Selection:
     """Pick the rows of the next front, in the order in which they should be served.
 
-    shares: what each source is due today. Which tasks belong to the audit slice stays as configured: tasks
-            that were chosen before must not slip into it
-    warm:   the model needs no labels of ours
+    shares:   what each source is due today. Which tasks belong to the audit slice stays as configured: tasks
+              that were chosen before must not slip into it
+    doubtful: labelled rows that deserve another answer, the most doubtful first
+    costly:   makes a strategy mind what an answer costs
+    warm:     the model needs no labels of ours
     """
     size, free = config.queue.size, pool.unanswered()
     allowed = free & ~pool.in_audit(config.queue.audit_share)
@@ -82,27 +87,32 @@ def select(
     strategy = build(config.selection.cold_start if cold else config.selection.strategy)
     if warm:
         strategy = suited(strategy)
+    if config.selection.cost_aware and not cold:
+        strategy = costly(strategy)
     candidates = _candidates(pool, strategy, allowed)
     ranking = strategy(pool, candidates, min(size, count), rng)
     chosen = [
-        Place(int(row), Origin.COLD_START if cold else Origin.CHOSEN, float(utility), reason)
-        for row, utility, reason in zip(ranking.positions, ranking.utility, ranking.reasons, strict=True)
+        Place(row, Origin.COLD_START if cold else Origin.CHOSEN, utility, reason)
+        for row, utility, reason in _ranked(ranking)
     ]
+    again = [Place(row, Origin.RELABEL, doubt, reason) for row, doubt, reason in _ranked(doubtful)]
     explored = drawn(allowed, min(size, count), rng)
     audit_rows = pool.audit_rows(config.queue.audit_share)
     audit_rows = audit_rows[free[audit_rows]][:size]
     begun = np.flatnonzero(pool.in_progress(maximum_annotations))[: BEGUN_AT_MOST * size]
     skipped = np.flatnonzero(pool.skipped)
     skipped = skipped[pool.live[skipped] & (pool.answers[skipped] == 0)][:size]
+    random, relabel = shares.audit_share + shares.exploration_share, shares.relabel_share
     places = compose(
         _places(begun, Origin.IN_PROGRESS, "others have begun it; it wants more annotations"),
         [
-            Source(chosen, max(0.0, 1 - shares.audit_share - shares.exploration_share)),
+            Source(chosen, max(0.0, 1 - random - (relabel if again else 0))),
             Source(_places(audit_rows, Origin.AUDIT, "drawn at random: it measures"), shares.audit_share),
             Source(
                 _places(explored, Origin.EXPLORATION, "drawn at random: it looks elsewhere"),
                 shares.exploration_share,
             ),
+            Source(again if relabel else [], relabel),
         ],
         _places(skipped, Origin.LAST_RESORT, "somebody skipped it, and nothing else is left"),
         # Label Studio serves what is begun whether it is in the front or not: it takes nobody's place
@@ -117,6 +127,10 @@ def is_cold(pool: TaskPool, config: ProjectConfig) -> bool:
     """Whether there are too few labels for the model to say what it does not know."""
     enough = max(config.selection.cold_start_labels, len(pool.kind.labels))
     return pool.head is None or int(pool.labelled.sum()) < enough
+
+
+def _ranked(ranking: Ranking) -> Iterator[tuple[int, float, str]]:
+    yield from zip(ranking.positions.tolist(), ranking.utility.tolist(), ranking.reasons, strict=True)
 
 
 def _places(rows: Positions, origin: Origin, reason: str) -> list[Place]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +33,7 @@ class FakeLabelStudio:
         self.before: Callable[[str], None] = lambda name: None
         self.requests: list[str] = []
         self.read_tasks = 0
+        self.asked_again: list[dict[int, int]] = []
         for _ in range(tasks):
             self.add_task()
 
@@ -118,6 +119,11 @@ class FakeLabelStudio:
         assert self.predictions.get(version), "Label Studio refuses a version without predictions"
         self.info = replace(self.info, model_version=version)
         self.before("switch was done")
+
+    def ask_again(self, project_id: int, wanted: Mapping[int, int]) -> list[int]:
+        self._ask("ask_again")
+        self.asked_again.append(dict(wanted))
+        return list(wanted)
 
     def versions(self, project_id: int) -> dict[str, int]:
         self._ask("versions")

@@ -1,0 +1,149 @@
+"""What the front asks for a second time, what it leaves out for want of money, and whose answers count."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.budget import save_budget, save_shares, save_stand
+from backend.config import ProjectConfig
+from backend.config.types import Labels, Queue, Selection
+from backend.domain import Origin
+from backend.rounds import Models, ProjectLoop
+from backend.store import Lease, Store
+
+CONFIG = ProjectConfig(
+    selection=Selection(cold_start_labels=6), queue=Queue(size=20, relabel_share=0.3, audit_share=0.1)
+)
+
+
+class Room:
+    """A connected project and its loop."""
+
+    def __init__(self, store: Store, labelstudio: Any, encoder: Any, folder: Path) -> None:
+        self.store, self.labelstudio, self.encoder, self.folder = store, labelstudio, encoder, folder
+        store.projects.connect(labelstudio.info, {}, now=labelstudio.now)
+        lease = store.leases.take(1, "me", now=labelstudio.now, seconds=3600)
+        assert lease is not None
+        self.lease: Lease = lease
+        self.start(CONFIG)
+
+    def start(self, config: ProjectConfig) -> None:
+        self.loop = ProjectLoop(
+            self.store,
+            self.labelstudio,
+            config,
+            1,
+            folder=self.folder,
+            models=Models(lambda takes: self.encoder),
+            now=lambda: self.labelstudio.now,
+        )
+
+    def turn(self) -> None:
+        self.loop.sync(self.lease)
+        if why := self.loop.due():
+            self.loop.run(self.lease, why)
+
+    def front(self) -> list[Any]:
+        current = self.store.queue.current(1)
+        return self.store.queue.front(1, current.version) if current else []
+
+
+@pytest.fixture
+def room(store: Store, labelstudio: Any, encoder: Any, tmp_path: Path) -> Room:
+    for _ in range(60):
+        labelstudio.add_task()
+    return Room(store, labelstudio, encoder, tmp_path)
+
+
+def mistaken(room: Room, labels: int = 70, wrong: int = 10) -> list[int]:
+    """Label many tasks, every seventh or so the wrong way round; two rounds."""
+    room.turn()
+    slips = []
+    for task_id in list(room.labelstudio.tasks_)[:labels]:
+        slip = task_id % 7 == 0 and len(slips) < wrong
+        cat = (task_id % 2 == 1) != slip
+        slips += [task_id] if slip else []
+        room.labelstudio.label(task_id, "cat" if cat else "dog")
+    room.turn()
+    room.labelstudio.label(labels + 1)
+    room.turn()
+    return slips
+
+
+def test_doubtful_labels_are_asked_of_somebody_else(room: Room) -> None:
+    """Within their share, blind, each reopened once; those that are wrong come first."""
+    slips = mistaken(room)
+    again = [task for task in room.front() if task.origin is Origin.RELABEL]
+    assert 1 <= len(again) <= 6
+    assert all(task.task_id in slips for task in again), [task.task_id for task in again]
+    assert all(task.result == () and task.reason for task in again)
+    assert room.labelstudio.asked_again == [{task.task_id: 2 for task in again}]
+    room.labelstudio.label(80)
+    room.turn()
+    asked = [task for call in room.labelstudio.asked_again for task in call]
+    assert len(asked) == len(set(asked)), "asked of Label Studio once"
+
+
+def test_a_second_answer_takes_a_task_off_the_list(room: Room) -> None:
+    mistaken(room)
+    first = next(task.task_id for task in room.front() if task.origin is Origin.RELABEL)
+    room.labelstudio.label(first, user=2)
+    room.turn()
+    assert first not in [task.task_id for task in room.front() if task.origin is Origin.RELABEL]
+
+
+def test_a_share_that_is_taken_away_on_the_page_holds_in_the_next_round(room: Room) -> None:
+    mistaken(room)
+    save_shares(room.store, 1, {"relabel": "0"}, revision=0, author="Ada", now=room.labelstudio.now)
+    room.labelstudio.label(90)
+    room.turn()
+    assert all(task.origin is not Origin.RELABEL for task in room.front())
+
+
+def test_a_front_holds_no_more_than_the_budget_pays(room: Room) -> None:
+    """Ten labels are wanted: the front shrinks from ten to one, and then the queue is closed."""
+    room.labelstudio.update_project = lambda project_id, **fields: room.labelstudio.info
+    save_budget(room.store, 1, {"labels": 10}, revision=0, author="Ada", now=room.labelstudio.now)
+    room.turn()
+    assert len(room.front()) == 10
+    for given in range(1, 10):
+        room.labelstudio.label(room.labelstudio.front()[0])
+        room.turn()
+        assert len(room.front()) == 10 - given
+    room.labelstudio.label(room.labelstudio.front()[0])
+    room.turn()
+    assert room.loop.due() is None
+    assert room.store.closures.get(1).closed  # type: ignore[union-attr]
+
+
+def test_a_paused_project_starts_no_round(room: Room) -> None:
+    room.labelstudio.update_project = lambda project_id, **fields: room.labelstudio.info
+    room.turn()
+    save_stand(room.store, 1, "paused", author="Ada", now=room.labelstudio.now)
+    room.labelstudio.label(room.labelstudio.front()[0])
+    room.loop.sync(room.lease)
+    assert room.loop.due() is None
+    room.labelstudio.now += timedelta(minutes=1)
+    save_stand(room.store, 1, "running", author="Ada", now=room.labelstudio.now)
+    room.loop.sync(room.lease)
+    assert room.loop.due() is not None
+
+
+def test_the_better_annotators_answer_counts(room: Room) -> None:
+    """Three annotators of whom one is always wrong, and two answers that differ: with Dawid and Skene's model
+    the one who is usually right is believed, whoever answered last."""
+    room.start(CONFIG.model_copy(update={"labels": Labels(agreement="dawid_skene")}))
+    for task_id in list(room.labelstudio.tasks_)[:40]:
+        right = "cat" if task_id % 2 else "dog"
+        for user in (1, 2):
+            room.labelstudio.label(task_id, right, user=user)
+        room.labelstudio.label(task_id, "dog" if task_id % 2 else "cat", user=3)
+    for user, label in ((1, "cat"), (3, "dog")):  # the last word is the wrong one
+        room.labelstudio.label(41, label, user=user)
+    room.turn()
+    pool = room.loop._front.pool  # type: ignore[union-attr]
+    assert pool.targets[40] == 0
