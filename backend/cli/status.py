@@ -73,6 +73,7 @@ def describe(store: Store, known: Connection, now: datetime) -> dict[str, Any]:
         "forecast": figures.get("forecast"),
         "strategy": figures.get("strategy"),
         "against_random": figures.get("against_random", []),
+        "savings": figures.get("savings"),
         "rounds": done.number if done else 0,
         "last_round": done.finished_at if done else None,
         "last_round_why": done.why if done else None,
@@ -116,7 +117,8 @@ def _lines(entry: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         names = ", ".join(repr(name) for name in entry["unknown_labels"])
         lines.append(("not learned", f"labels that the config does not have (any more): {names}"))
     lines.append(("queue", _queue(entry)))
-    lines.append(("accuracy", _accuracy(entry["audit_accuracy"])))
+    measured = entry["audit_accuracy"]
+    lines.append((outlook.metric(measured), _accuracy(measured)))
     lines += outlook.lines(entry)
     if entry["seals_why"]:
         lines.append(("SEALS", _seals(entry)))
@@ -150,7 +152,8 @@ def _seals(entry: dict[str, Any]) -> str:
 def _accuracy(figures: dict[str, Any] | None) -> str:
     if figures is None:
         return "not known yet: it takes 10 labelled tasks of the audit slice"
-    return "{value:.1%} (90 % interval {low:.1%} to {high:.1%}, from {n} random tasks)".format(**figures)
+    value, low, high = (outlook.shown(figures, figures[name], 1) for name in ("value", "low", "high"))
+    return f"{value} (90 % interval {low} to {high}, from {figures['n']} random tasks)"
 
 
 def _rounds(entry: dict[str, Any], now: datetime) -> str:
