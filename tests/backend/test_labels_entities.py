@@ -6,7 +6,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
 
@@ -100,6 +100,7 @@ CHARACTERS = st.text(
 
 
 @given(CHARACTERS, st.data())
+@settings(deadline=None)
 def test_spans_come_back_as_they_went_whatever_the_text(text, data):
     """Through results, the official validator and back; `text` quotes the characters in between."""
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)))
@@ -119,6 +120,7 @@ def test_spans_come_back_as_they_went_whatever_the_text(text, data):
 
 
 @given(st.lists(st.builds(Span, st.integers(0, 9), st.integers(10, 15), st.integers(0, 2)), max_size=6))
+@settings(deadline=None)
 def test_of_overlapping_regions_the_longest_stays_and_the_others_are_told(spans):
     """The slow twin takes whichever span nothing better overlaps, again and again."""
     items = [region(span.start, span.end, KIND.labels[span.label]) for span in spans]
@@ -188,6 +190,7 @@ def test_what_cannot_be_learned_is_refused_by_name(config, says):
 
 
 @given(CHARACTERS)
+@settings(deadline=None)
 def test_utf16_units_are_those_of_an_encoder(text):
     assert utf16_length(text) == len(text.encode("utf-16-le")) // 2
 

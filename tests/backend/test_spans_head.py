@@ -102,6 +102,7 @@ def test_the_gradient_is_that_of_small_steps(seed):
 
 
 @given(SEEDS)
+@settings(deadline=None)
 def test_what_tags_share_is_spread_and_gathered_by_transposes(seed):
     rng = np.random.default_rng(seed)
     shared, scores = rng.normal(size=(3, 5)).astype(np.float32), rng.normal(size=(3, 7)).astype(np.float32)
@@ -115,6 +116,7 @@ def made(offsets_of_texts):
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_spans_at_words_edges_become_tags_and_come_back(data):
     texts, truth = [], []
     for _ in range(data.draw(st.integers(1, 4))):

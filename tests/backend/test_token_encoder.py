@@ -29,6 +29,7 @@ def words(sentence):
 
 
 @given(st.integers(0, 80), st.integers(2, 9))
+@settings(deadline=None)
 def test_windows_keep_every_piece_once_and_none_is_longer_than_allowed(pieces, most):
     """Where windows overlap, a piece is kept by the one in which it is at least as far from the edge."""
     found = _windows(5, 5 + pieces, most)

@@ -47,9 +47,7 @@ class Entities:
         """
         for option, value in (("--text", text), ("--label", label)):
             if value is not None:
-                raise ConfigError(
-                    f"{option} {value}: names a column, which a CoNLL file does not have; expected none"
-                )
+                raise ConfigError(f"{option} {value}: a CoNLL file has no named columns; expected none")
         marked = read_conll(source)
         counts = Counter(label for each in marked for *_, label in each.spans)
         if not counts:
