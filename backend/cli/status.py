@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from backend.cli import outlook
+from backend.cli import beside, outlook
 from backend.cli.output import ago, as_json, console
 from backend.cli.setup import Setup
 from backend.domain import RoundState, utc_now
@@ -81,6 +81,7 @@ def describe(store: Store, known: Connection, now: datetime) -> dict[str, Any]:
         "webhook": known.webhook_seen_at is not None,
         "webhook_seen_at": known.webhook_seen_at,
         "polled_at": known.polled_at,
+        **beside.describe(store, known.id, figures, now),
     }
 
 
@@ -120,6 +121,7 @@ def _lines(entry: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
     measured = entry["audit_accuracy"]
     lines.append((outlook.metric(measured), _accuracy(measured)))
     lines += outlook.lines(entry)
+    lines += beside.lines(entry)
     if entry["seals_why"]:
         lines.append(("SEALS", _seals(entry)))
     lines.append(("rounds", _rounds(entry, now)))

@@ -1,0 +1,71 @@
+"""What `status` says beside labels and queue: the budget, the target model, inputs that could not be read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from backend.store import Store, TrainingState
+
+
+def describe(store: Store, project_id: int, figures: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Collect it, from the store alone."""
+    from backend.budget import allowance
+
+    allowed = allowance(store, project_id, now=now)
+    return {
+        "budget": {"says": allowed.says, "closed": allowed.closed, "labels_left": allowed.labels},
+        "target": _target(store, project_id),
+        "unreadable": figures.get("unreadable") or None,
+        "remote": figures.get("remote") or None,
+        "remote_trouble": figures.get("remote_trouble"),
+        "doubtful": figures.get("doubtful", 0),
+    }
+
+
+def lines(entry: dict[str, Any]) -> list[tuple[str, str]]:
+    """Give (name, what to say)."""
+    found = [("budget", _budget(entry["budget"]))]
+    if entry["target"]:
+        found.append(("target", _said(entry["target"])))
+    if entry["unreadable"]:
+        first = "; ".join(entry["unreadable"]["first"])
+        found.append(("unreadable", f"[red]{entry['unreadable']['tasks']:,} inputs[/red]: {first}"))
+    if entry["remote_trouble"]:
+        found.append(("remote", f"[red]{entry['remote_trouble']}[/red]"))
+    if entry["doubtful"]:
+        found.append(("doubtful", f"{entry['doubtful']:,} labels look wrong (queue.relabel_share)"))
+    return found
+
+
+def _budget(budget: dict[str, Any]) -> str:
+    return f"[red]the queue is closed: {budget['says']}[/red]" if budget["closed"] else str(budget["says"])
+
+
+def _target(store: Store, project_id: int) -> dict[str, Any] | None:
+    last, serves = store.targets.latest(project_id), store.targets.serving(project_id)
+    if last is None:
+        return None
+    return {
+        "number": last.number,
+        "name": last.name,
+        "state": last.state.value,
+        "labelled": last.labelled,
+        "score": last.figures.get("score"),
+        "decision": last.decision,
+        "error": last.error,
+        "progress": last.progress if last.state is TrainingState.RUNNING else None,
+        "serves": None if serves is None else serves.number,
+    }
+
+
+def _said(target: dict[str, Any]) -> str:
+    name = f"{target['name']} {target['number']}"
+    serves = "none serves yet" if target["serves"] is None else f"number {target['serves']} pre-annotates"
+    match target["state"]:
+        case TrainingState.RUNNING:
+            return f"{name} is being trained; {serves}"
+        case TrainingState.FAILED:
+            return f"[red]{name}: {target['error']}[/red]; {serves}"
+        case _:
+            return f"{name}, from {target['labelled']:,} labels: {target['decision']}; {serves}"
