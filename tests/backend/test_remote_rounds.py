@@ -19,9 +19,8 @@ from backend.domain import Annotation, ConfigError, Project, Task
 from backend.labels import read as read_label_config
 from backend.models.remote import RemoteError
 from backend.pool import TaskPool
-from backend.rounds.remote import RemoteHead, RemoteModel, remote_of, without_cold_start
+from backend.rounds.remote import RemoteHead, RemoteModel, remote_of, suited
 from backend.store import Store
-from strategies.auto import Auto
 from strategies.registry import build
 from strategies.types import Floats
 
@@ -118,9 +117,9 @@ def test_it_takes_the_proxy_s_place(load: Any, pool: TaskPool, backend: SmallMlB
     assert len(asked) == 20
     assert not np.isin(asked, audit).any()
     known = np.isin(pool.task_ids, asked)
-    sure = np.where(pool.task_ids % 2 == 1, 0.3, 0.7)
+    sure = np.where(pool.task_ids % 2 == 1, 0.15, 0.7)
     np.testing.assert_allclose(pool.predict(np.arange(COUNT)).sd[known], sure[known], atol=1e-6)
-    strategy = without_cold_start(build("auto"))
+    strategy = suited(build("auto"))
     assert len(strategy(pool, np.arange(COUNT), 10, np.random.default_rng(0)).positions) == 10
     answers = pool.head.decide(pool.features(np.arange(3)), pool.predict(np.arange(3)))
     assert answers.targets.tolist() == [(), (), ()]
@@ -173,10 +172,8 @@ def test_secrets_go_where_they_are_wanted(
 
 
 def test_auto_asks_at_once_and_other_strategies_stay() -> None:
-    changed = without_cold_start(build("auto"))
-    assert isinstance(changed, Auto)
-    assert changed.cold_labels == 0
-    assert without_cold_start(build("margin")) == build("margin")
+    assert suited(build("auto")) == build("uncertainty_k_center(margin)")
+    assert suited(build("margin")) == build("margin")
 
 
 def test_what_people_corrected_reaches_the_scorer(

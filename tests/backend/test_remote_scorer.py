@@ -344,7 +344,7 @@ def test_doubts_are_calibrated_by_what_people_corrected(scorer: Any, backend: Sm
     known = [id_ - 1000 for id_ in backend.tasks()]
     assert not scoring.figures()["remote_calibrated"]
     np.testing.assert_allclose(
-        scoring.predict(EMBEDDINGS[known]).sd, [0.2 if r % 2 else 0.6 for r in known], atol=1e-6
+        scoring.predict(EMBEDDINGS[known]).sd, [0.1 if r % 2 else 0.6 for r in known], atol=1e-6
     )
 
     def corrected(count: int) -> Any:
@@ -364,9 +364,9 @@ def test_doubts_are_calibrated_by_what_people_corrected(scorer: Any, backend: Sm
 def test_corrections_that_confidences_tell_nothing_of_change_nothing(
     scorer: Any, backend: SmallMlBackend
 ) -> None:
-    """Every picture with the same confidences: the doubt stays what they lack."""
+    """Corrections that nothing tells of, and the same confidences everywhere: the doubt is what they lack."""
     backend.predict = lambda task: boxes([0.7])
     scoring = scorer(sample=60)
-    scoring.look(EVERY, EMBEDDINGS, tasks, rng(), corrections=lambda: {row: row % 5 for row in range(200)})
+    scoring.look(EVERY, EMBEDDINGS, tasks, rng(), corrections=lambda: dict.fromkeys(range(200), 2.0))
     assert not scoring.calibrated
     np.testing.assert_allclose(scoring.predict(EMBEDDINGS).sd, 0.3, atol=1e-5)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,12 @@ class AnswerLog:
             with self._file.open("ab") as file:
                 for row, answer, confidences in zip(rows, answers, sure, strict=True):
                     items = json.dumps([answer.score, *answer.items], default=dict).encode() + b"\n"
-                    head = {"row": row, "sure": [None if math.isnan(c) else c for c in confidences]}
-                    file.write(json.dumps({**head, "bytes": len(items)}).encode() + b"\n")
+                    head: dict[str, Any] = {
+                        "row": row,
+                        "sure": [None if math.isnan(c) else c for c in confidences],
+                    }
+                    head |= {"bytes": len(items), "crc": zlib.crc32(items)}
+                    file.write(json.dumps(head).encode() + b"\n")
                     start = file.tell()
                     file.write(items)
                     self._kept[row] = _Kept(confidences, start, len(items))
@@ -92,20 +97,28 @@ class AnswerLog:
 
     def _read(self, file: Any) -> int:
         """List what is there; returns where the last whole answer ends."""
-        whole, size = 0, os.fstat(file.fileno()).st_size
+        whole, before, size = 0, 0, os.fstat(file.fileno()).st_size
+        last: dict[str, Any] | None = None
         while line := file.readline():
             try:
                 head = json.loads(line)
                 start, length = file.tell(), int(head["bytes"])
                 sure = tuple(math.nan if c is None else float(c) for c in head["sure"])
-                row = int(head["row"])
+                row, _ = int(head["row"]), int(head["crc"])
             except (ValueError, KeyError, TypeError):
                 break
             if start + length > size:
                 break
-            file.seek(start + length - 1)
-            if file.read(1) != b"\n":
-                break
             self._kept[row] = _Kept(sure, start, length)
-            whole = start + length
+            last, before, whole = head, whole, start + length
+            file.seek(whole)
+        # a kill tears the end alone: of all before, the bytes are those that were flushed
+        if last is not None and not self._is_whole(file, last):
+            del self._kept[int(last["row"])]
+            return before
         return whole
+
+    def _is_whole(self, file: Any, head: dict[str, Any]) -> bool:
+        kept = self._kept[int(head["row"])]
+        file.seek(kept.start)
+        return zlib.crc32(file.read(kept.size)) == int(head["crc"])

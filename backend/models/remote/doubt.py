@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.models.remote.ridge import Ridge
+from strategies.types import Floats
 
 UNKNOWN = 0.5
 """What stands for a confidence that was not given."""
+SEEN = np.float32(10)
+"""Weight of an embedding, of unit length, beside four standardised numbers: as measured, and not critical."""
 FEWEST_CORRECTED = 20
 """With fewer corrected inputs a regression on them says less than the confidences do."""
 
@@ -41,22 +44,24 @@ DOUBTS: Mapping[str, Callable[[Sequence[float], float], float]] = {"sum": wrong,
 
 
 def expected(
-    confidences: Sequence[Sequence[float]], empty: float, corrected: Mapping[int, float]
+    confidences: Sequence[Sequence[float]], empty: float, embeddings: Floats, corrected: Mapping[int, float]
 ) -> NDArray[np.float64] | None:
     """Foretell how many corrections each of n inputs needs, (n,), from those that some needed.
 
-    A ridge regression on sum, mean and largest lack of confidence and the number of regions learns what the
-    confidences of this model are worth: few are calibrated, and none tells of what was overlooked.
+    A ridge regression on the confidences (sum, mean and largest of what they lack, and their number) and on
+    the embeddings: few models' confidences are calibrated, and none tells of what was overlooked.
 
-    corrected: corrections by place, of the inputs that people have labelled
-    returns:   None while they are too few, or where the confidences tell nothing of them
+    embeddings: (n, d)
+    corrected:  corrections by place, of the inputs that people have labelled
+    returns:    None while they are too few, or where nothing tells of them
     """
     if len(corrected) < FEWEST_CORRECTED:
         return None
     told = [[*(how(each, empty) for how in DOUBTS.values()), len(each)] for each in confidences]
-    rows = np.array(told, np.float32)
-    spread = rows.std(axis=0)
-    rows = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    said = np.array(told, np.float32)
+    spread = said.std(axis=0)
+    said = (said - said.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    rows = np.hstack([said, SEEN * embeddings])
     ridge = Ridge.fit(rows[list(corrected)], np.array(list(corrected.values())))
     return np.maximum(ridge.predict(rows), 0) if np.isfinite(ridge.strength) else None
 

@@ -25,7 +25,8 @@ class RemoteOptions:
     sample:          candidates that are asked about at first; each later round asks about one batch more,
                      and about what is new in the front
     seconds:         that a round may ask about the sample, and again about the front; the rest comes later
-    uncertainty:     of an image from its regions: sum (how many are expected to be wrong), mean or least
+    uncertainty:     of an image from what its regions lack of certainty: mean, sum (how many are expected
+                     to be wrong) or least (of the least sure one); see tests/benchmarks/boxes.py
     calibrate:       learn from people's corrections how many an image needs, once 20 images were corrected
     empty:           how wrong no region at all counts, in regions
     send_token:      give Label Studio's token to the backend, for one that has none of its own to fetch media
@@ -37,7 +38,7 @@ class RemoteOptions:
     batch: int = 8
     sample: int = 32
     seconds: float = 20.0
-    uncertainty: str = "sum"
+    uncertainty: str = "mean"
     calibrate: bool = True
     empty: float = 0.5
     send_token: bool = False

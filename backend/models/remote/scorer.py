@@ -244,15 +244,15 @@ class RemoteScorer:
         self._learned = len(known)
         if known:
             rows = np.asarray(embeddings[np.array(known, np.int64)], np.float32)
-            self._foretold = Foretold.fit(rows, self._doubts(known), rng)
+            self._foretold = Foretold.fit(rows, self._doubts(known, rows), rng)
 
-    def _doubts(self, rows: list[int]) -> NDArray[np.float64]:
+    def _doubts(self, rows: list[int], embeddings: Floats) -> NDArray[np.float64]:
         """How unsure the backend is of `rows`, all answered; calibrated once enough were corrected."""
         log, empty = self._known(), self._options.empty
         sure = [log.confidences(row) for row in rows]
         places = {row: place for place, row in enumerate(rows)}
         counts = {places[row]: count for row, count in self._corrected.items() if row in places}
-        calibrated = expected(sure, empty, counts) if self._options.calibrate else None
+        calibrated = expected(sure, empty, embeddings, counts) if self._options.calibrate else None
         self.calibrated = calibrated is not None
         if calibrated is not None:
             return calibrated
