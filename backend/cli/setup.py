@@ -13,6 +13,7 @@ from backend import encoders, models
 from backend.config import Catalogue, Config, load
 from backend.domain import ConfigError
 from backend.labelstudio import LabelStudio
+from backend.models import remote
 from backend.models.targets import AUTO, check_target, target_names
 from backend.store import Store
 from strategies.registry import build
@@ -88,13 +89,22 @@ def catalogue() -> Catalogue:
     """List what this installation can do; loads no model."""
     return Catalogue(
         encoders=encoders.names(),
-        proxies=models.names(),
+        proxies=(*models.names(), remote.NAME),
         strategy=build,
         encoder_options=_checked(encoders.make),
-        proxy_options=_checked(models.check),
-        targets=(AUTO, *target_names()),
-        target_options=_checked(check_target),
+        proxy_options=_checked(_here_or_elsewhere(models.check)),
+        targets=(AUTO, *target_names(), remote.NAME),
+        target_options=_checked(_here_or_elsewhere(check_target)),
     )
+
+
+def _here_or_elsewhere(check: Callable[[str, Mapping[str, Any]], object]) -> Callable[..., object]:
+    """Let the options of a remote model be looked at by what knows them."""
+
+    def either(name: str, options: Mapping[str, Any]) -> object:
+        return remote.read_options(options) if name == remote.NAME else check(name, options)
+
+    return either
 
 
 def _checked(make: Callable[[str, Mapping[str, Any]], object]) -> Callable[[str, Mapping[str, Any]], object]:

@@ -203,13 +203,16 @@ def remote_of(
     progress: Progress = silent,
     pause: Callable[[], None] = lambda: None,
 ) -> RemoteModel | None:
-    """Make the remote model that the project's configuration names as its proxy, or None.
+    """Make the remote model that the project's configuration names, or None.
+
+    As the proxy it drives the queue and pre-annotates; as the target it only pre-annotates.
 
     errors: ConfigError where its options cannot be used
     """
-    proxy = config.for_project(known.id).proxy
-    if proxy.name != NAME:
-        return None
-    return RemoteModel.open(
-        store, config, known, kind, proxy.options, drives=True, progress=progress, pause=pause
-    )
+    own = config.for_project(known.id)
+    for section, drives in ((own.proxy, True), (own.target, False)):
+        if section.name == NAME:
+            return RemoteModel.open(
+                store, config, known, kind, section.options, drives=drives, progress=progress, pause=pause
+            )
+    return None

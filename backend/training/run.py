@@ -18,6 +18,7 @@ from backend.encoders import Encoder, Takes
 from backend.heartbeat import Heartbeat
 from backend.labels import LabelKind
 from backend.labels.forms import alike, label_counts
+from backend.models.remote import NAME as REMOTE
 from backend.models.targets import AUTO, Model, answers_of, load_target, make_target, misfit, suited
 from backend.pool import TaskPool
 from backend.pool.answers import Agree, by_kind
@@ -321,6 +322,10 @@ def chosen(kind: LabelKind, config: ProjectConfig) -> str:
     wanted = config.target.name
     if wanted is None:
         raise LabelConfigError("target.name is null: no target is trained; expected a target's name, or auto")
+    if wanted == REMOTE:
+        raise LabelConfigError(
+            "target.name is remote: it is trained elsewhere; expected another's name"
+        )
     if wanted == AUTO:
         found = suited(kind.form, kind.takes)
         if found is None:

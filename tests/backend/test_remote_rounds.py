@@ -12,15 +12,18 @@ import pytest
 from pydantic import SecretStr
 from small_ml_backend import SmallMlBackend, boxes
 
+from backend.cli.setup import catalogue
 from backend.config import Config, ProjectConfig
-from backend.config.types import LabelStudio, Proxy, Secrets
+from backend.config import load as load_config
+from backend.config.types import LabelStudio, Proxy, Secrets, Target
 from backend.config.types import Store as StoreSection
-from backend.domain import Annotation, ConfigError, Project, Task
+from backend.domain import Annotation, ConfigError, LabelConfigError, Project, Task
 from backend.labels import read as read_label_config
 from backend.models.remote import RemoteError
 from backend.pool import TaskPool
 from backend.rounds.remote import RemoteHead, RemoteModel, remote_of, suited
 from backend.store import Store
+from backend.training.run import chosen
 from strategies.registry import build
 from strategies.types import Floats
 
@@ -82,12 +85,15 @@ def load(
 ) -> Iterator[Callable[..., Any]]:
     opened: list[RemoteModel] = []
 
-    def make(name: str = "remote", **options: Any) -> RemoteModel | None:
+    def make(
+        name: str = "remote", target: dict[str, Any] | None = None, **options: Any
+    ) -> RemoteModel | None:
         given: dict[str, Any] = {"url": backend.url, "sample": 20, **options} if name == "remote" else {}
         config = Config(
             label_studio=LabelStudio(url="http://ls.example.org"),
             store=StoreSection(home=tmp_path),
             proxy=Proxy(name=name, options=given),
+            target=Target(name="remote", options=target) if target else Target(),
             secrets=Secrets(label_studio_token=SecretStr("a-token"), remote_password=SecretStr("a-word")),
         )
         found = remote_of(store, config, connected, KIND)
@@ -100,11 +106,37 @@ def load(
         each.scorer.close()
 
 
-def test_the_proxy_s_name_decides(load: Any) -> None:
+def test_the_proxy_s_name_decides_or_else_the_target_s(load: Any, backend: SmallMlBackend) -> None:
+    """As the target it only pre-annotates, and nothing of it is trained here."""
     assert load("linear") is None
     assert load().drives
+    beside = load("linear", target={"url": backend.url})
+    assert beside is not None
+    assert not beside.drives
     with pytest.raises(ConfigError, match="remote: url is 'nowhere'"):
         load(url="nowhere")
+    with pytest.raises(LabelConfigError, match=r"target\.name is remote: it is trained elsewhere"):
+        chosen(KIND, ProjectConfig(target=Target(name="remote", options={"url": backend.url})))
+
+
+def test_as_the_target_it_leaves_the_queue_alone(load: Any, pool: TaskPool, backend: SmallMlBackend) -> None:
+    beside = load("linear", target={"url": backend.url})
+    assert beside.look(pool, ProjectConfig(), 1, needed=False) is None
+    assert pool.head is None
+    assert backend.tasks() == []
+    assert len(beside.results(pool, np.array([1]), needed=False)[1]) == 1
+
+
+def test_the_configuration_knows_it(tmp_path: Path) -> None:
+    """By its name, as a proxy and as a target; its options are looked at when the file is read."""
+    file = tmp_path / "nextlabel.yaml"
+    for section in ("proxy", "target"):
+        file.write_text(f"{section}: {{name: remote, options: {{url: 'http://localhost:9091'}}}}")
+        read = load_config(file, catalogue=catalogue(), environment={})
+        assert getattr(read, section).options == {"url": "http://localhost:9091"}
+        file.write_text(f"{section}: {{name: remote, options: {{url: 'http://h', bacth: 3}}}}")
+        with pytest.raises(ConfigError, match=rf"{section}.options: .*did you mean 'batch'"):
+            load_config(file, catalogue=catalogue(), environment={})
 
 
 def test_it_takes_the_proxy_s_place(load: Any, pool: TaskPool, backend: SmallMlBackend) -> None:
