@@ -119,7 +119,7 @@ def test_every_error_is_told_at_once_with_its_path(errors):
         [
             "queue.size: 5; expected a whole number from 10 to 2000",
             "queue.sise: unknown key; expected one of size, low, audit_share, exploration_share, "
-            'preannotate, seed; did you mean "size"?',
+            'relabel_share, preannotate, seed; did you mean "size"?',
             'queue.preannotate: "yes"; expected true or false',
             "qeue: unknown section; expected one of label_studio, store, web, labels, encoder, proxy, "
             'target, selection, queue, rounds, budget, notify, media, logging, projects; did you mean "queue"?',
