@@ -117,6 +117,16 @@ EXAMPLES: dict[str, Any] = {
         "agreement": {"kappas": [0.981], "agree": False},
         "against_random": [],
         "seals_recall": None,
+        "savings": {
+            "labels": 640,
+            "low": 310,
+            "high": 1150,
+            "labelled": 1200,
+            "today": 0.9,
+            "random_at_same": {"value": 0.87, "low": 0.85, "high": 0.88},
+            "random_labels_needed": {"value": 1840, "low": 1510, "high": 2350},
+            "curve": [[8, 0.41], [126, 0.72]],
+        },
         "quality": {},
     },
     "Map": {
@@ -135,6 +145,7 @@ EXAMPLES: dict[str, Any] = {
         },
     },
     "Annotators": {
+        "alpha": None,
         "annotators": [
             {
                 "id": 1,
@@ -147,7 +158,7 @@ EXAMPLES: dict[str, Any] = {
                 "last_at": _AT,
                 "quality": None,
             }
-        ]
+        ],
     },
     "Rounds": {
         "rounds": [

@@ -90,6 +90,7 @@ class ProjectFacts:
             "agreement": figures.get("agreement"),
             "against_random": figures.get("against_random", []),
             "seals_recall": figures.get("seals_recall"),
+            "savings": figures.get("savings"),
             "quality": figures.get("quality") or {},
         }
 
@@ -148,6 +149,7 @@ class ProjectFacts:
         """List who has labelled, how much and how fast."""
         names, quality = self.store.access.people(), self._annotator_quality()
         return {
+            "alpha": (self.figures.get("quality") or {}).get("alpha"),
             "annotators": [
                 {
                     "id": each.id,
@@ -161,7 +163,7 @@ class ProjectFacts:
                     "quality": quality.get(str(each.id)),
                 }
                 for each in self.store.pages.annotators(self.known.id)
-            ]
+            ],
         }
 
     def rounds(self, *, limit: int = ROUNDS_SHOWN) -> Facts:

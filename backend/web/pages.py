@@ -162,10 +162,11 @@ def _looks(pages: Blueprint, site: Site) -> None:
     @pages.get("/projects/<int:project_id>/people")
     def people(project_id: int) -> str:
         known, speech = site.known(project_id), speech_of(request)
-        found = site.facts(known).annotators()["annotators"]
+        facts = site.facts(known).annotators()
+        found = facts["annotators"]
         for each in found:
             each["shown_quality"] = showing.annotator_quality(speech, each["quality"])
-        return site.render_project("people.html", known, "people", annotators=found)
+        return site.render_project("people.html", known, "people", annotators=found, alpha=facts["alpha"])
 
     @pages.get("/projects/<int:project_id>/rounds")
     def rounds(project_id: int) -> str:

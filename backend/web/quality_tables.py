@@ -9,7 +9,7 @@ from backend.budget import METRICS
 from backend.web.advising import contests
 from backend.web.facts import Facts
 from backend.web.languages import DASH, Speech
-from backend.web.showing import balance, interval, metric, score
+from backend.web.showing import balance, bound, interval, metric, savings_says, score
 
 MOST_CLASSES = 20
 """Labels up to which a confusion matrix is shown whole; beyond that, the commonest confusions."""
@@ -31,7 +31,7 @@ def quality(speech: Speech, found: Facts) -> Facts:
         "calibration_note": speech("calibration.error", error=speech.share(error))
         if error is not None
         else "",
-        "savings": _savings(speech, figures.get("savings")),
+        "savings": _savings(speech, found["savings"]),
         "contests": contests(speech, found["against_random"]),
     }
 
@@ -123,6 +123,11 @@ def _cards(speech: Speech, found: Facts) -> list[dict[str, str]]:
     return cards
 
 
-def _savings(speech: Speech, found: Any) -> str:
-    saved = found.get("labels", found.get("value")) if isinstance(found, Mapping) else None
-    return speech("savings.says", count=round(saved)) if isinstance(saved, int | float) else ""
+def _savings(speech: Speech, found: Mapping[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    said = [savings_says(speech, found)]
+    if found.get("labels") is not None:
+        low, high = bound(speech, found, "low"), bound(speech, found, "high")
+        said.append(speech("savings.says", count=found["labels"], low=low, high=high))
+    return said

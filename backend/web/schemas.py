@@ -170,6 +170,7 @@ SCHEMAS: dict[str, Schema] = {
         agreement=_or_null(_ANY),
         against_random=_list(_ANY),
         seals_recall=_or_null(_ANY),
+        savings=_or_null(_ANY),
         quality=_ANY,
     ),
     "Map": _object(
@@ -189,6 +190,7 @@ SCHEMAS: dict[str, Schema] = {
         ),
     ),
     "Annotators": _object(
+        alpha=_or_null(_ANY),
         annotators=_list(
             _object(
                 id=_or_null(_WHOLE),
@@ -201,7 +203,7 @@ SCHEMAS: dict[str, Schema] = {
                 last_at=_or_null(_TIME),
                 quality=_or_null(_ANY),
             )
-        )
+        ),
     ),
     "Rounds": _object(
         rounds=_list(

