@@ -35,9 +35,10 @@ class NgramModel:
     """Predict classes, tags or a number from the n-grams of 2 to 4 characters and the words of a text.
 
     Term frequencies by the logarithm, weighed by how rare each n-gram is; then a logistic or ridge
-    regression. How strongly it is held back, its calibration, the tags' thresholds and a number's standard
-    deviation come from rows that were held out. Nothing to download; trains in seconds to a few minutes on
-    one core, and saves one file of a few megabytes.
+    regression, of ratings (20 different numbers at most) whether they exceed each level. How strongly it is
+    held back, its calibration, the tags' thresholds and a number's standard deviation come from rows that
+    were held out. Nothing to download; trains in seconds to a few minutes on one core, and saves one file
+    of some megabytes.
 
     labels:         what the classes or tags are called; nothing for numbers
     features:       how many n-grams are kept at most, the most frequent
@@ -120,10 +121,9 @@ class NgramModel:
         """Predict for n texts: probabilities of classes or tags, or a number with its standard deviation."""
         vocabulary, learned = self._known()
         rows = vocabulary.rows(inputs)
-        outputs = learned.linear.outputs(rows)
         if self.form is Form.NUMBER:
-            means = np.clip(outputs[:, 0], learned.low, learned.high)
-            return Gaussian(means.astype(np.float32), learned.deviations(rows))
+            return Gaussian(*learned.numbers(rows))
+        outputs = learned.linear.outputs(rows)
         if self.form is Form.TAGS:
             return TagProbabilities(sigmoid(outputs * learned.slope + learned.shift).astype(np.float32)[None])
         seen = np.zeros((1, len(inputs), len(self.labels)), np.float32)

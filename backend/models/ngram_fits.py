@@ -27,6 +27,9 @@ _FEWEST = 30
 _MOST_HELD_OUT = 20_000
 _WITHIN, _COVERED = 1.6448536, 0.9
 _WIDEST = 4.0
+_MOST_LEVELS, _FEWEST_A_LEVEL = 20, 10
+"""Numbers are ratings where there are so few different ones, and so many rows for each."""
+_MOST_RATED = 8_000
 _AS_GOOD = 1.01
 """A stronger penalty may have so much more squared error: it orders numbers better."""
 
@@ -41,6 +44,7 @@ class Learned:
     slope, shift: what outputs are multiplied by, and what is added, to be honest log-odds; each or all alike
     thresholds: (tags,)    some: whether every answer has a tag
     spread:     weights and bias of how large errors usually are; none where they are alike
+    levels:     (l,) of ratings, ascending: output t says whether a rating exceeds level t; else none
     low, high, usual, scale, prior: of numbers, as in `NumberHead`
     """
 
@@ -50,6 +54,7 @@ class Learned:
     shift: Floats
     thresholds: Floats
     spread: Linear
+    levels: Floats
     some: bool = False
     low: float = 0.0
     high: float = 0.0
@@ -57,11 +62,18 @@ class Learned:
     scale: float = 1.0
     prior: float = 1.0
 
-    def deviations(self, rows: Any) -> Floats:
-        """Give the standard deviation of each number, (n,)."""
-        sizes = self.spread.outputs(rows)[:, 0] if self.spread.weights.size else self.usual
+    def numbers(self, rows: Any) -> tuple[Floats, Floats]:
+        """Give the mean and the standard deviation of each number, (n,) both."""
+        outputs = self.linear.outputs(rows)
+        if len(self.levels):
+            means, sizes = rated(outputs, self.levels)
+        else:
+            means = np.clip(outputs[:, 0], self.low, self.high)
+            sizes = np.full(len(means), self.usual)
+            if self.spread.weights.size:
+                sizes = self.spread.outputs(rows)[:, 0].astype(np.float64)
         kept = np.clip(sizes, self.usual / _WIDEST, self.usual * _WIDEST) * self.scale
-        return np.broadcast_to(np.asarray(kept, np.float32), (rows.shape[0],)).copy()
+        return means.astype(np.float32), kept.astype(np.float32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Give all as arrays that `read` takes."""
@@ -103,7 +115,10 @@ def learn(form: Form, rows: Any, targets: Targets, *, seed: int, progress: Progr
         case Form.TAGS:
             return _tags(rows, targets, rng, watch)
         case Form.NUMBER:
-            return _numbers(rows, targets.astype(np.float64), rng, watch)
+            exact = targets.astype(np.float64)
+            levels = len(np.unique(exact))
+            rating = 2 < levels <= _MOST_LEVELS and len(exact) >= _FEWEST_A_LEVEL * levels
+            return (_ratings if rating else _numbers)(rows, exact, rng, watch)
         case _:
             return _classes(rows, targets, rng, watch)
 
@@ -168,18 +183,61 @@ def _numbers(rows: Any, targets: NDArray[np.float64], rng: Generator, watch: Wat
         own = np.clip(own.astype(np.float64), usual / _WIDEST, usual * _WIDEST)
         if _surprise(errors, own) < _surprise(errors, sizes):
             spread, sizes = fit(held_rows, errors, PENALTIES[-1]), own
-    scaled = np.sort(errors / sizes)
-    rank = min(int(np.ceil(_COVERED * (len(scaled) + 1))), len(scaled))
-    scale = float(scaled[rank - 1]) / _WITHIN
     return _learned(
         fit(rows, targets, penalty),
         spread=spread,
         low=low,
         high=high,
         usual=usual,
-        scale=scale or 1e-6,
+        scale=_reach(errors / sizes),
         prior=prior,
     )
+
+
+def _ratings(rows: Any, targets: NDArray[np.float64], rng: Generator, watch: Watch) -> Learned:
+    """Learn for each level whether a rating exceeds it: far better than least squares where 1 and 10 abound.
+
+    source: Frank & Hall 2001, with regressions that are fitted at once
+    """
+    levels = np.unique(targets)
+
+    def fit(some: Any, answers: Any, strength: float) -> Linear:
+        return fit_tags(some, answers[:, None] > levels[:-1], strength=strength, watch=watch)
+
+    chosen = rng.permutation(len(targets))[:_MOST_RATED]
+    held_rows, held = rows[chosen], targets[chosen]
+    folds = _number_folds(held, _FOLDS, rng)
+    outputs = _held_out(fit, held_rows, held, folds, STRENGTHS[0], len(levels) - 1)
+    means, sizes = rated(outputs, levels)
+    usual = float(sizes.mean())
+    kept = np.clip(sizes, usual / _WIDEST, usual * _WIDEST)
+    return _learned(
+        fit(rows, targets, STRENGTHS[0]),
+        levels=levels.astype(np.float32),
+        low=float(levels[0]),
+        high=float(levels[-1]),
+        usual=usual,
+        scale=_reach(np.abs(held - means) / kept),
+        prior=float(targets.std()),
+    )
+
+
+def rated(outputs: Floats, levels: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the mean and the standard deviation, (n,) both, of ratings that exceed levels by log-odds.
+
+    outputs: (n, l - 1)    levels: (l,) ascending
+    """
+    above, steps = sigmoid(outputs.astype(np.float64)), levels.astype(np.float64)
+    means = steps[0] + above @ np.diff(steps)
+    squares = steps[0] ** 2 + above @ np.diff(steps**2)
+    return means, np.sqrt(np.maximum(squares - means**2, 1e-12))
+
+
+def _reach(scaled: NDArray[np.float64]) -> float:
+    """Find the factor under which 90 % of the scaled errors lie within 1.645 standard deviations."""
+    ordered = np.sort(scaled)
+    rank = min(int(np.ceil(_COVERED * (len(ordered) + 1))), len(ordered))
+    return float(ordered[rank - 1]) / _WITHIN or 1e-6
 
 
 def _learned(linear: Linear, **settled: Any) -> Learned:
@@ -189,6 +247,7 @@ def _learned(linear: Linear, **settled: Any) -> Learned:
         "shift": np.zeros(1, np.float32),
         "thresholds": np.empty(0, np.float32),
         "spread": _NOTHING,
+        "levels": np.empty(0, np.float32),
     }
     return Learned(linear, **(plain | settled))
 

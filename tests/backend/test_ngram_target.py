@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from backend.domain import ConfigError, EncoderError
 from backend.labels.forms import Form, Targets, alike
 from backend.models.ngram import FILE, NgramModel
-from backend.models.ngram_fits import _held_out, learn
+from backend.models.ngram_fits import _held_out, learn, rated
 from backend.models.sparse_features import Vocabulary
 from backend.models.sparse_linear import fit_classes, fit_numbers, fit_tags
 from backend.models.targets import answers_of, load_target, make_target, misfit
@@ -151,6 +151,34 @@ def test_nine_in_ten_numbers_lie_within_the_interval() -> None:
     found = model.predict(texts)
     assert isinstance(found, Gaussian)
     assert 0.86 <= (np.abs(truth - found.mean) <= 1.645 * found.sd).mean() <= 0.94
+
+
+def test_ratings_are_learned_level_by_level() -> None:
+    """Stars that are nearly all 1 or 10: better ordered than by least squares, within the levels, honest."""
+    texts, praise = reviews(0, 900)
+    stars = np.where(praise + np.random.default_rng(0).normal(size=900) > 4, 10.0, 1.0)
+    stars[::7] = 5
+    model = NgramModel((), form=Form.NUMBER)
+    model.fit(texts, stars, seed=0, progress=silent)
+    found = model.predict(texts)
+    assert isinstance(found, Gaussian)
+    assert (found.mean.min() >= 1, found.mean.max() <= 10) == (True, True)
+    assert np.corrcoef(found.mean, praise)[0, 1] > 0.85
+    assert 0.86 <= (np.abs(stars - found.mean) <= 1.645 * found.sd).mean() <= 0.99
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), levels=st.integers(2, 6))
+def test_the_mean_and_spread_of_a_rating_are_those_of_its_distribution(seed: int, levels: int) -> None:
+    """Twin: the probability of each level by hand."""
+    rng = np.random.default_rng(seed)
+    values = np.sort(rng.choice(50, levels, replace=False)).astype(np.float32)
+    chance = rng.dirichlet(np.ones(levels))
+    above = np.clip(1 - np.cumsum(chance)[:-1], 1e-6, 1 - 1e-6)
+    mean, sd = rated(np.log(above / (1 - above))[None].astype(np.float32), values)
+    expected = float(chance @ values)
+    assert mean[0] == pytest.approx(expected, abs=1e-2)
+    assert sd[0] == pytest.approx(np.sqrt(chance @ (values - expected) ** 2), abs=2e-2)
 
 
 def test_the_vocabulary_is_the_encoders_and_weighs_like_the_slow_twin() -> None:
