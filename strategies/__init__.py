@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from strategies.registry import build as build
     from strategies.registry import names as names
     from strategies.seals import Seals as Seals
+    from strategies.token_badge import TokenBadge as TokenBadge
     from strategies.token_coverage import TokenCoverage as TokenCoverage
     from strategies.types import BadInput as BadInput
     from strategies.types import Probabilities as Probabilities
@@ -56,6 +57,7 @@ _HOMES = {
     "Ranking": "types",
     "STRATEGIES": "registry",
     "Seals": "seals",
+    "TokenBadge": "token_badge",
     "TokenCoverage": "token_coverage",
     "Top": "uncertainty",
     "Typicality": "cold_start",

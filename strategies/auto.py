@@ -12,7 +12,18 @@ from strategies.cold_start import Typicality
 from strategies.coverage import Coverage
 from strategies.registry import STRATEGIES, describe
 from strategies.seals import Seals
-from strategies.types import Mask, Pool, Positions, Prediction, QueryStrategy, Ranking, TagProbabilities
+from strategies.token_badge import TokenBadge
+from strategies.token_coverage import embeds_tokens
+from strategies.types import (
+    Mask,
+    Pool,
+    Positions,
+    Prediction,
+    QueryStrategy,
+    Ranking,
+    TagProbabilities,
+    TokenProbabilities,
+)
 from strategies.uncertainty import rare_tag
 from strategies.uncertainty_k_center import UncertaintyKCenter
 
@@ -30,22 +41,32 @@ class Auto:
                  of 100,000 rows and more. It was best of all in tests/benchmarks/label_efficiency.py.
     tags:        ranks instead where an input may have several tags: what is rare among them must be found
                  first, see tests/benchmarks/goemotions.py
+    tokens:      ranks instead where spans are asked for and the pool embeds words, see
+                 tests/benchmarks/entities.py
     """
 
     cold_start: QueryStrategy = field(default_factory=Typicality)
     cold_labels: int = 20
     then: QueryStrategy = field(default_factory=lambda: Seals(Coverage(), from_rows=LARGE))
     tags: QueryStrategy = field(default_factory=lambda: Seals(UncertaintyKCenter(rare_tag), from_rows=LARGE))
+    tokens: QueryStrategy = field(default_factory=TokenBadge)
 
     def __post_init__(self) -> None:
         checks.whole("cold_labels", self.cold_labels, 0)
 
     def __call__(self, pool: Pool, candidates: Positions | Mask, k: int, rng: Generator) -> Ranking:
-        """Let one of the three rank, as the number of labels and the model's kind of answer say."""
+        """Let one of the four rank, as the number of labels and the model's kind of answer say."""
         if int(np.count_nonzero(pool.labelled)) < self.cold_labels:
             return self.cold_start(pool, candidates, k, rng)
-        several = isinstance(_sample(pool, candidates), TagProbabilities)
-        return (self.tags if several else self.then)(pool, candidates, k, rng)
+        ranks = self.then
+        match _sample(pool, candidates):
+            case TagProbabilities():
+                ranks = self.tags
+            case TokenProbabilities() if embeds_tokens(pool) is not None:
+                ranks = self.tokens
+            case _:
+                pass
+        return ranks(pool, candidates, k, rng)
 
     def __str__(self) -> str:
         return describe(self)

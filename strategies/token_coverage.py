@@ -58,8 +58,8 @@ class TokenCoverage:
 
     def __call__(self, pool: Pool, candidates: Positions, k: int, rng: Generator) -> Ranking:
         """Rank the texts that cover most of what the model is unsure of for what they cost."""
-        embed: TokenEmbeddings | None = getattr(pool, "token_embeddings", None)
-        if embed is None or embed(np.empty(0, np.int64)) is None:
+        embed = embeds_tokens(pool)
+        if embed is None:
             return self.otherwise(pool, candidates, k, rng)
         rows, count = checks.question(pool, candidates, k)
         if count == 0:
@@ -109,6 +109,12 @@ class TokenCoverage:
 
     def __str__(self) -> str:
         return describe(self)
+
+
+def embeds_tokens(pool: Pool) -> TokenEmbeddings | None:
+    """Give what embeds the pool's tokens, its `token_embeddings`; None where its inputs have none."""
+    embed: TokenEmbeddings | None = getattr(pool, "token_embeddings", None)
+    return None if embed is None or embed(np.empty(0, np.int64)) is None else embed
 
 
 def greedy_for_cost(

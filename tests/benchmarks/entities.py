@@ -40,7 +40,7 @@ sys.path.append(str(Path(__file__).parents[1] / "backend"))
 HOME = CACHE / "entities"
 SHARE = 0.95
 PLANS = {"snips_bio": Plan(100, 100, 2500), "wnut17": Plan(100, 100, 2500)}
-STRATEGY = "token_coverage"
+STRATEGY = "token_badge"
 CONFIG = """<View><Labels name="ner" toName="text"><Label value="x"/></Labels>
 <Text name="text" value="$text"/></View>"""
 
