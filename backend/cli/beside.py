@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from backend.store import Store, TrainingState
 
 
-def describe(store: Store, project_id: int, figures: dict[str, Any], now: datetime) -> dict[str, Any]:
+def describe(store: Store, project_id: int, figures: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Collect it, from the store alone."""
     from backend.budget import allowance
 

@@ -17,7 +17,7 @@ METRICS = {
 
 def metric(figures: Mapping[str, Any] | None) -> str:
     """Name the metric of some figures; rounds from before metrics had names measured accuracy."""
-    name = (figures or {}).get("metric", "accuracy")
+    name = str((figures or {}).get("metric", "accuracy"))
     return METRICS.get(name, name)
 
 
