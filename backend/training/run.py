@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from backend.config import ProjectConfig
 from backend.domain import Clock, LabelConfigError, LeaseLost, NextlabelError, Progress, silent
 from backend.encoders import Encoder, Takes
 from backend.heartbeat import Heartbeat
 from backend.labels import LabelKind
-from backend.labels.forms import alike, label_counts
 from backend.models.remote import NAME as REMOTE
-from backend.models.targets import AUTO, Model, answers_of, load_target, make_target, misfit, suited
+from backend.models.targets import AUTO, Model, load_target, make_target, misfit, suited
 from backend.pool import TaskPool
 from backend.pool.answers import Agree, by_kind
 from backend.pool.encoded import FetchImages, no_images
 from backend.store import Lease, Store, TargetVersion, TrainingState
-from backend.training.examples import (
-    Examples,
-    fitted_proxy,
-    inputs,
-    open_read_only,
-    proxy_answers,
-    split,
-    usable,
-)
+from backend.training.examples import Examples, inputs, open_read_only, split, usable
 from backend.training.files import clear, folder_of, prune, unfinished
-from backend.training.judging import Comparison, Score, compare, decide, further, score
 from backend.training.serving import suits
-from strategies.types import BadInput, Positions
+from backend.training.verdict import Court
+from strategies.types import BadInput
 
 log = logging.getLogger(__name__)
 
@@ -188,87 +177,27 @@ class Trainer:
         self, lease: Lease, pool: TaskPool, version: TargetVersion, examples: Examples, model: Model
     ) -> None:
         self._step(lease, version.number, "measure", 0, None)
-        pool.refresh()
-        _, audit = split(pool, self.config.queue.audit_share)
-        audit = np.setdiff1d(audit, examples.rows)
-        given = inputs(pool, audit, self.fetch)
-        good = usable(given)
-        rows, seen = audit[good], [given[place] for place in good]
-        form, truth = pool.kind.form, pool.targets[rows]
-        decided = answers_of(model, seen)
-        rightness = alike(form, truth, decided.targets)
-        mine = score(form, rightness)
-        others, scores = self._others(pool, examples, rows, seen)
-        compared = {name: compare(form, name, rightness, each) for name, each in others.items()}
-        incumbent = next(iter(compared.values()), None)
-        serves, words = decide(version.number, incumbent, mine)
-        figures = self._figures(pool, examples, rows, mine, compared, scores)
-        figures |= further(form, truth, decided.targets, pool.kind.labels)
+        verdict = Court(self.store, self.config, self.home, self.fetch, self.pause).judge(
+            pool, version.number, examples, model
+        )
+        options = options_of(version.name, self.config)
         self.store.targets.finish(
             lease,
             version.number,
             labelled=len(examples.rows),
             seconds=self._elapsed(),
-            figures=figures,
-            decision=words,
-            serves=serves,
+            figures={"options": options, **verdict.figures},
+            decision=verdict.words,
+            serves=verdict.serves,
             now=self.now(),
         )
-        log.info("project %s: %s", self.project_id, words)
-        if serves:
+        log.info("project %s: %s", self.project_id, verdict.words)
+        if verdict.serves:
             self.store.projects.want_round(self.project_id, f"target {version.number} serves")
         serving = self.store.targets.serving(self.project_id)
         prune(self.home, self.project_id, {serving.number} if serving else set())
 
-    def _others(
-        self,
-        pool: TaskPool,
-        examples: Examples,
-        rows: Positions,
-        seen: Sequence[Any],
-    ) -> tuple[dict[str, Any], dict[str, Score | None]]:
-        """Rightness (m,) of the target that serves, then of the proxy; whichever comes first serves now."""
-        form, truth = pool.kind.form, pool.targets[rows]
-        found: dict[str, Any] = {}
-        serving = self.store.targets.serving(self.project_id)
-        if serving is not None and suits(serving, pool.kind):
-            folder = folder_of(self.home, self.project_id, serving.number)
-            if folder.is_dir():
-                before = load_target(serving.name, folder)
-                name = f"target {serving.number}"
-                found[name] = alike(form, truth, answers_of(before, seen).targets)
-        self.pause()
-        head = fitted_proxy(pool, self.config, examples.rows)
-        decided = None if head is None else proxy_answers(pool, head, rows)
-        if decided is not None:
-            found["the proxy"] = alike(form, truth, decided.targets)
-        return found, {name: score(form, each) for name, each in found.items()}
-
     # --- what is said of it ------------------------------------------------------------------------------
-
-    def _figures(
-        self,
-        pool: TaskPool,
-        examples: Examples,
-        rows: Positions,
-        mine: Score | None,
-        compared: dict[str, Comparison],
-        scores: dict[str, Score | None],
-    ) -> dict[str, Any]:
-        labels = pool.kind.labels
-        counts = label_counts(pool.kind.form, examples.targets, len(labels))
-        return {
-            "score": None if mine is None else mine.as_figures(),
-            "compared": [
-                {**each.as_figures(), "score": found.as_figures() if (found := scores[name]) else None}
-                for name, each in compared.items()
-            ],
-            "audited": len(rows),
-            "takes": pool.kind.takes,
-            "counts": {label: int(count) for label, count in zip(labels, counts, strict=True)},
-            "options": options_of(chosen(pool.kind, self.config), self.config),
-            "title": self.store.projects.get(self.project_id).title,
-        }
 
     def _reporting(self, lease: Lease, number: int) -> Progress:
         last = 0.0
@@ -323,9 +252,7 @@ def chosen(kind: LabelKind, config: ProjectConfig) -> str:
     if wanted is None:
         raise LabelConfigError("target.name is null: no target is trained; expected a target's name, or auto")
     if wanted == REMOTE:
-        raise LabelConfigError(
-            "target.name is remote: it is trained elsewhere; expected another's name"
-        )
+        raise LabelConfigError("target.name is remote: it is trained elsewhere; expected another's name")
     if wanted == AUTO:
         found = suited(kind.form, kind.takes)
         if found is None:

@@ -180,7 +180,7 @@ def test_a_pipeline_loads_what_was_exported(
     from transformers import pipeline
 
     # token embeddings have tests of their own; here the proxy of spans is left out
-    monkeypatch.setattr("backend.training.run.fitted_proxy", lambda *_: None)
+    monkeypatch.setattr("backend.training.verdict.fitted_proxy", lambda *_: None)
     if shop.kind == "spans":
         monkeypatch.setattr("backend.training.run.open_read_only", without_tokens)
     version = shop.train()

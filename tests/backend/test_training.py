@@ -297,7 +297,7 @@ def test_killed_anywhere_it_resumes_and_half_a_version_never_serves(
     bench: Bench, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash leaves what served before; the next attempt ends with the same model, and rounds go on."""
-    from backend.training import run
+    from backend.training import run, verdict
 
     bench.label(30)
     bench.train()
@@ -324,7 +324,7 @@ def test_killed_anywhere_it_resumes_and_half_a_version_never_serves(
     for name in ("begin", "report", "finish"):
         around(bench.store.targets, name, name)
     around(FakeWords, "save", "save")
-    around(run, "score", "score")
+    around(verdict, "score", "score")
     around(run, "prune", "prune")
     # the thread that renews the lease dies with the process; here nobody kills it: let the lease run out
     with pytest.raises(Crash):

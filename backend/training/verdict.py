@@ -1,0 +1,92 @@
+"""The verdict on a new target: its answers on the audit slice beside those of what serves and the proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.config import ProjectConfig
+from backend.labels.forms import alike, label_counts
+from backend.models.targets import Model, answers_of, load_target
+from backend.pool import TaskPool
+from backend.pool.encoded import FetchImages
+from backend.store import Store
+from backend.training.examples import Examples, fitted_proxy, inputs, proxy_answers, split, usable
+from backend.training.files import folder_of
+from backend.training.judging import compare, decide, further, score
+from backend.training.serving import suits
+from strategies.types import Floats, Positions
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a version serves, why in words, and the figures behind it."""
+
+    serves: bool
+    words: str
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Court:
+    """Compares models on the audit slice. `pause` is called between two of them."""
+
+    store: Store
+    config: ProjectConfig
+    home: Path
+    fetch: FetchImages
+    pause: Callable[[], None]
+
+    def judge(self, pool: TaskPool, number: int, examples: Examples, model: Model) -> Verdict:
+        """Measure version `number` on all that is labelled in the audit slice by now."""
+        pool.refresh()
+        _, audit = split(pool, self.config.queue.audit_share)
+        audit = np.setdiff1d(audit, examples.rows)
+        given = inputs(pool, audit, self.fetch)
+        good = usable(given)
+        rows, seen = audit[good], [given[place] for place in good]
+        form, labels, truth = pool.kind.form, pool.kind.labels, pool.targets[rows]
+        decided = answers_of(model, seen)
+        rightness = alike(form, truth, decided.targets)
+        mine = score(form, rightness)
+        others = self._others(pool, examples, rows, seen)
+        compared = {name: compare(form, name, rightness, each) for name, each in others.items()}
+        serves, words = decide(number, next(iter(compared.values()), None), mine)
+        counts = label_counts(form, examples.targets, len(labels))
+        figures = {
+            "score": None if mine is None else mine.as_figures(),
+            "compared": [
+                {**each.as_figures(), "score": found.as_figures() if found else None}
+                for name, each in compared.items()
+                for found in [score(form, others[name])]
+            ],
+            "audited": len(rows),
+            "takes": pool.kind.takes,
+            "counts": {label: int(count) for label, count in zip(labels, counts, strict=True)},
+            "title": self.store.projects.get(pool.project_id).title,
+            **further(form, truth, decided.targets, labels),
+        }
+        return Verdict(serves, words, figures)
+
+    def _others(
+        self, pool: TaskPool, examples: Examples, rows: Positions, seen: Sequence[Any]
+    ) -> dict[str, Floats]:
+        """Rightness (m,) of the target that serves, then of the proxy; whichever comes first serves now."""
+        form, truth = pool.kind.form, pool.targets[rows]
+        found: dict[str, Floats] = {}
+        serving = self.store.targets.serving(pool.project_id)
+        if serving is not None and suits(serving, pool.kind):
+            folder = folder_of(self.home, pool.project_id, serving.number)
+            if folder.is_dir():
+                before = load_target(serving.name, folder)
+                found[f"target {serving.number}"] = alike(form, truth, answers_of(before, seen).targets)
+        self.pause()
+        head = fitted_proxy(pool, self.config, examples.rows)
+        decided = None if head is None else proxy_answers(pool, head, rows)
+        if decided is not None:
+            found["the proxy"] = alike(form, truth, decided.targets)
+        return found
