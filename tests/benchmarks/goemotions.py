@@ -5,7 +5,8 @@
 Each seed cuts another pool of 10,000 from the makers' train part; their test part measures. Every strategy
 begins by itself, without a label; the proxy is the linear head for tags on MiniLM embeddings. Random order's
 time to find a tag is exact: of c rows among n, the 20th comes after 20 (n + 1) / (c + 1) on average. Replays
-are kept in ~/.cache/nextlabel/goemotions under strategy, seed, plan, and what strategy and proxy do.
+are kept in ~/.cache/nextlabel/goemotions under strategy, seed, plan, and what strategy and proxy do on a
+small part of it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from backend.models import answers, make
 from backend.simulate.form_scores import score
 from backend.simulate.plan import own_beginning, split_names
 from strategies import ArrayPool, build
-from strategies.registry import describe
 from strategies.types import Floats, Mask
 
 POOL = 10_000
@@ -172,7 +172,8 @@ def report(data: Encoded, results: dict[str, list[dict[str, Any]]]) -> None:
             if times:
                 ours, order = float(np.median(times)), float(np.median(expected))
                 gain = f"{order / ours:.1f} x sooner" if np.isfinite(ours) else "not within the budget"
-                line = f"{name:44s}{tag:16s}{ours:8,.0f}  random order {order:8,.0f}   {gain}"
+                told = f"{ours:,.0f}" if np.isfinite(ours) else "-"
+                line = f"{name:44s}{tag:16s}{told:>8s}  random order {order:8,.0f}   {gain}"
                 print(f"{line}  ({len(times)} pools)")
 
 
@@ -191,7 +192,7 @@ def main() -> None:
         for seed in range(args.seeds):
             for name in names:
                 does = behaviour(name, data)
-                job = Job(describe(build(name)), seed, args.budget, args.batch, does)
+                job = Job(name, seed, args.budget, args.batch, does)
                 if not job.path.is_file():
                     played = play(job, data)
                     job.path.parent.mkdir(parents=True, exist_ok=True)
