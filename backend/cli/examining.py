@@ -72,6 +72,7 @@ def _project(setup: Setup, known: Connection, now: Clock) -> Iterator[Finding]:
         webhook_url=f"{setup.config.web.public_url}/webhook" if known.webhook_digest else None,
         webhook_header=WEBHOOK_SECRET_HEADER,
         controls=() if isinstance(kind, LabelConfigError) else (kind.control,),
+        closed=bool((closure := store.closures.get(known.id)) and closure.closed),
         served=tuple(store.queue.served_ranks(known.id, current.version)) if current else (),
     )
     yield from examine_label_studio(setup.labelstudio, known.id, ours, now=now)

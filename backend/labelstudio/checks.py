@@ -26,6 +26,7 @@ class OurSide:
     webhook_url:    where Label Studio should post; None when pull-only is wanted
     webhook_header: name of the header that carries our secret
     controls:       control tags that can be learned
+    closed:         whether we have closed the queue
     served:         ranks, in the current front, of the tasks answered from it, oldest answer first
     """
 
@@ -36,6 +37,7 @@ class OurSide:
     webhook_header: str = ""
     controls: tuple[str, ...] = ()
     served: tuple[int, ...] = ()
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,9 @@ def predictions_shown(case: Case) -> Iterator[Finding]:
 def queue(case: Case) -> Iterator[Finding]:
     """Whether the front lasts until the next round; when it is empty Label Studio serves at random."""
     left, low = case.ours.front_left, case.ours.refill_below
-    if case.project.maximum_annotations == 0:
+    if case.project.maximum_annotations == 0 and case.ours.closed:
+        yield _ok("the queue is closed, as the budget or the manager wants it")
+    elif case.project.maximum_annotations == 0:
         yield _error(
             "maximum_annotations is 0: the queue is closed, nobody is served a task",
             "Set 'Annotations per task' to 1 in the project's quality settings.",

@@ -131,7 +131,8 @@ class ProjectLoop:
         """Say why a round should run now; None while there is nothing to do. Looks at the store alone."""
         known = self._store.projects.get(self._project_id)
         if self._gate.check(known).closed:
-            return None
+            last = self._standing()[0]
+            return "the last labels" if last is not None and last.change not in (None, known.change) else None
         if known.wanted:
             return known.wanted
         if known.polled_at is None:
@@ -184,7 +185,7 @@ class ProjectLoop:
         self._store.rounds.finish(
             self._project_id, number, change=change, steps=steps, figures=figures, now=self._now()
         )
-        self._number = 0  # what breaks from here on breaks no round
+        self._number, self._stands = 0, None  # what breaks from here on breaks no round
         self._review.look(maker, number, version, seals=bool(figures["seals"]))
         return version
 

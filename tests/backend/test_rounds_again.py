@@ -105,7 +105,7 @@ def test_a_share_that_is_taken_away_on_the_page_holds_in_the_next_round(room: Ro
 
 
 def test_a_front_holds_no_more_than_the_budget_pays(room: Room) -> None:
-    """Ten labels are wanted: the front shrinks from ten to one, and then the queue is closed."""
+    """The front shrinks from ten to one; then the last label is learned, and the queue is closed."""
     room.labelstudio.update_project = lambda project_id, **fields: room.labelstudio.info
     save_budget(room.store, 1, {"labels": 10}, revision=0, author="Ada", now=room.labelstudio.now)
     room.turn()
@@ -117,14 +117,20 @@ def test_a_front_holds_no_more_than_the_budget_pays(room: Room) -> None:
     room.labelstudio.label(room.labelstudio.front()[0])
     room.turn()
     assert room.loop.due() is None
+    assert room.store.rounds.latest(1).figures["labelled"] == 10  # type: ignore[union-attr]
     assert room.store.closures.get(1).closed  # type: ignore[union-attr]
 
 
 def test_a_paused_project_starts_no_round(room: Room) -> None:
     room.labelstudio.update_project = lambda project_id, **fields: room.labelstudio.info
     room.turn()
-    save_stand(room.store, 1, "paused", author="Ada", now=room.labelstudio.now)
+    assert room.loop.due() is None, "one round is enough"
     room.labelstudio.label(room.labelstudio.front()[0])
+    save_stand(room.store, 1, "paused", author="Ada", now=room.labelstudio.now)
+    room.loop.sync(room.lease)
+    assert room.loop.due() == "the last labels", "what was labelled before is learned"
+    room.turn()
+    assert room.front() == [] or room.loop.due() is None
     room.loop.sync(room.lease)
     assert room.loop.due() is None
     room.labelstudio.now += timedelta(minutes=1)
