@@ -17,12 +17,16 @@ GROWTH = 1.1
 
 
 class Annotators:
-    """Keeps every answer in memory, reads what changed only."""
+    """Keeps every answer in memory, reads what changed only.
+
+    ids: who has ever answered
+    """
 
     def __init__(self, store: Store, config: ProjectConfig, project_id: int) -> None:
         self._store = store
         self._config = config
         self._project_id = project_id
+        self.ids: set[int] = set()
         self._change = 0
         self._given: dict[str, dict[int, list[Given]]] = {}
         self._panels: dict[str, tuple[int, Panel | None]] = {}
@@ -94,6 +98,7 @@ class Annotators:
                         given.append(Given(row, each.completed_by, target, each.ground_truth, each.lead_time))
                 if given:
                     rows[row] = given
+                    self.ids.update(each.annotator for each in given if each.annotator is not None)
 
     def _weigh(self, control: ControlAnswers) -> None:
         kind = control.kind

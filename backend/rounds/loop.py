@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from backend.budget import Gate
 from backend.config import ProjectConfig
-from backend.domain import Clock, Progress, RoundState, StepTiming, silent
+from backend.domain import Clock, LabelStudioError, Progress, RoundState, StepTiming, silent
 from backend.encoders import Encoder, Takes
 from backend.labels import LabelKind
 from backend.labels.reading import read_all
@@ -84,6 +84,7 @@ class ProjectLoop:
         self._review = self._new_review()
         self._served: str | None = None
         self._stands: tuple[Round | None, Version | None] | None = None
+        self._named: set[int] = set()
         self._number = 0
         self._timings: list[StepTiming] = []
 
@@ -202,10 +203,20 @@ class ProjectLoop:
         """
         if not busy and self._front is not None and (done := self._standing()[0]) is not None:
             self._review.draw(self._front.pool, done.number)
+            self._name(self._front.annotators.ids)
         waiting = len(self._store.queue.to_erase(self._project_id))
         if waiting == 0 or (busy and waiting < MANY_RETIRED):
             return False
         return erase_one_retired(self._store, self._labelstudio, self._project_id, now=self._now())
+
+    def _name(self, people: set[int]) -> None:
+        """Ask once for what new annotators are called."""
+        if not people - self._named:
+            return
+        self._named |= people
+        with suppress(LabelStudioError):  # their numbers will do
+            found = self._labelstudio.annotators(self._project_id)
+            self._store.access.name_people({each.id: each.email for each in found})
 
     def _steps(self, lease: Lease, number: int) -> tuple[FrontMaker, str | None, dict[str, Any]]:
         known = self._store.projects.get(self._project_id)

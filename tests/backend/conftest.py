@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from backend.domain import Annotation, Project, QueuedPrediction, Task
+from backend.domain import Annotation, Member, Project, QueuedPrediction, Task
 from backend.labelstudio import MissingTasks
 from backend.store import Store
 
@@ -124,6 +124,10 @@ class FakeLabelStudio:
         self._ask("ask_again")
         self.asked_again.append(dict(wanted))
         return list(wanted)
+
+    def annotators(self, project_id: int) -> list[Member]:
+        users = {a.completed_by for task in self.tasks_.values() for a in task.annotations}
+        return [Member(user, f"user{user}@example.org") for user in sorted(users)]
 
     def versions(self, project_id: int) -> dict[str, int]:
         self._ask("versions")

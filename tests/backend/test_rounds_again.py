@@ -153,3 +153,12 @@ def test_the_better_annotators_answer_counts(room: Room) -> None:
     room.turn()
     pool = room.loop._front.pool  # type: ignore[union-attr]
     assert pool.targets[40] == 0
+
+
+def test_annotators_are_called_by_their_names(room: Room) -> None:
+    """The page shows who they are; Label Studio is asked when somebody new has answered."""
+    room.turn()
+    room.labelstudio.label(1, user=7)
+    room.turn()
+    room.loop.tidy(busy=False)
+    assert room.store.access.people() == {7: "user7@example.org"}
