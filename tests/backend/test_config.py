@@ -122,7 +122,8 @@ def test_every_error_is_told_at_once_with_its_path(errors):
             'relabel_share, preannotate, seed; did you mean "size"?',
             'queue.preannotate: "yes"; expected true or false',
             "qeue: unknown section; expected one of label_studio, store, web, labels, encoder, proxy, "
-            'target, selection, queue, rounds, budget, notify, media, logging, projects; did you mean "queue"?',
+            "target, selection, queue, rounds, budget, notify, media, logging, projects; "
+            'did you mean "queue"?',
             "rounds: 5; expected keys below it: new_labels, pause_seconds, poll_seconds, "
             "poll_seconds_with_webhook, lease_seconds, reconcile_minutes",
             'encoder.name: "sentense"; expected one of sentence, ngram; did you mean "sentence"?',

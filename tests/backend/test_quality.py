@@ -180,7 +180,7 @@ def test_calibration_of_few_tasks():
 
 
 def test_the_interval_of_a_share_covers_as_it_should():
-    """Exactly, by summing: 88 to 93 % on average over n = 20 ... 1,000 and p = .50 ... .98, nowhere below 84 %.
+    """Exactly, by summing: 88 to 93 % on average over n = 20 ... 1,000, p = .50 ... .98, nowhere below 84 %.
 
     The other four do not, or are wider; every n is in `tests/benchmarks/intervals.py --every`.
     """
@@ -214,7 +214,7 @@ def test_an_interval_holds_its_share(n, share):
     ],
 )
 def test_intervals_of_other_metrics_hold(holds, what, n):
-    """Nominally 90 %; of 120 simulated projects at least 80 %, which chance alone misses once in thousands."""
+    """Nominally 90 %; of 120 simulated projects at least 80 %, which chance misses once in thousands."""
     rng = np.random.default_rng([n, 7])
     assert np.mean([holds(what, n, rng)[0] for _ in range(120)]) >= 0.8
 
