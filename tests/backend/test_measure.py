@@ -86,7 +86,7 @@ def test_regions_are_not_measured():
 
 
 def test_chosen_ground_truth_is_told_apart():
-    """It never enters the slice's figure, whatever is right there; in the slice it is random like the rest."""
+    """It never enters the slice's figure, whatever is right there; in the slice it is as the rest is."""
     targets = np.arange(60) % 2
     targets[20:40] = 1  # chosen and hard: the parrot knows none of them when it is held out
     audit, truth = np.arange(60) < 20, (np.arange(60) >= 10) & (np.arange(60) < 40)

@@ -115,7 +115,8 @@ def compare(name: str, seeds: int, widths: Sequence[int], strategies: Sequence[s
     grid = np.linspace(budget * 0.1, budget, POINTS)
     print(f"\n{name}: {HOURS[name]:g} hours of annotation, batches of {BATCH}, {seeds} seeds", flush=True)
     print(
-        "| strategy | accuracy, mean over the time | at the end | labels at the end | per second, less plain |"
+        "| strategy | accuracy, mean over the time | at the end | labels at the end "
+        "| per second, less plain |"
     )
     print("|---|---|---|---|---|", flush=True)
     for strategy in strategies:
