@@ -3,11 +3,12 @@
 How Label Studio counts was found out in its page (1.23.2, Chromium; tests/e2e/test_entities.py):
 
 - On a Text, `start` and `end` are **code points**, as Python counts them: the word after two emojis begins
-  at 6 where JavaScript's own strings say 8. Nothing is trimmed or normalised: leading blanks, combining marks,
-  tabs and both characters of a Windows line end count. `text` holds what lies between.
+  at 6 where JavaScript's own strings say 8. Nothing is trimmed or normalised: leading blanks, combining
+  marks, tabs and both characters of a Windows line end count. `text` holds what lies between.
 - On a HyperText, `globalOffsets` are code points over the texts of all nodes, whitespace as it is, `<br>` as
   one character, scripts and styles left out; `startOffset` and `endOffset` are UTF-16 units within the nodes
-  that the XPaths `start` and `end` name. A prediction is shown by its XPaths; without them it is not imported at all.
+  that the XPaths `start` and `end` name. A prediction is shown by its XPaths; without them it is not imported
+  at all.
 - A label with an `alias` is written by its alias.
 - A submitted annotation without regions has `result: []` and is no skip: a text without entities.
 """
