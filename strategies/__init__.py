@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AlfaMix": "alfa_mix",
     "ArrayPool": "pool",
+    "Auto": "auto",
     "BadInput": "types",
     "Badge": "badge",
     "Cal": "cal",

@@ -23,7 +23,7 @@ from strategies.types import Floats, Positions
 
 SHAPE = 0.5
 """Length of what tells a word's looks, where the embedding has length 1; of 0.2 to 2 among the best on the
-training parts of snips_bio and wnut17."""
+development parts of snips_bio and wnut17."""
 DEPTH = 2 / 3
 """The layer that is read, as a share of all: the last of a sentence encoder blur words into the sentence. The
 fourth of MiniLM's six was as good as the third and ahead of the last two on the same data."""

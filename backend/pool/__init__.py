@@ -114,6 +114,13 @@ class TaskPool:
         """Ask the proxy about points (m, d) of the embedding space that need not be rows."""
         return self._fitted().predict(vectors)
 
+    def token_embeddings(self, positions: Positions) -> tuple[NDArray[np.floating], Positions] | None:
+        """Embeddings of the words of rows (m,), and where each row's begin (m + 1,); None without spans."""
+        if self.kind.form is not Form.SPANS:
+            return None
+        tokens = self._token_rows(self.kind)(positions)
+        return tokens.values, tokens.starts
+
     def near_labelled(self, neighbors: int, at_most: int | None = None) -> Positions:
         """Rows (c,) among the `neighbors` nearest of a labelled row, ascending; see `NearLabelled`.
 
