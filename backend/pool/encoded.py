@@ -19,6 +19,8 @@ from strategies.types import Floats
 
 ENCODED_AT_ONCE = 1024
 """Rows per commit: what an interruption costs at most."""
+IMAGES_AT_ONCE = 128
+"""The same of images, which are fetched first."""
 
 FetchImages: TypeAlias = Callable[[Sequence[tuple[int, str]]], Sequence[Path | NextlabelError]]
 """Brings (task id, address) to this machine; an error stands for what could not be brought.
@@ -82,9 +84,10 @@ class EncodedRows:
     ) -> int:
         """Encode the rows of `task_ids` (n,) that are not on disk yet; returns how many."""
         first, end = len(self.embeddings), len(task_ids)
-        for start in range(first, end, ENCODED_AT_ONCE):
+        at_once = IMAGES_AT_ONCE if self._kind.takes == "image" else ENCODED_AT_ONCE
+        for start in range(first, end, at_once):
             progress("encode", start, end)
-            stop = min(start + ENCODED_AT_ONCE, end)
+            stop = min(start + at_once, end)
             data = self._store.tasks.data(self._project_id, start, stop)
             inputs = [self._kind.input(of_task) for of_task in data]
             self.embeddings.append(self._embedded(start, task_ids[start:stop], inputs))
@@ -127,7 +130,9 @@ class EncodedRows:
         if there:
             encoder: PictureEncoder = self._encoder  # type: ignore[assignment] # it takes images
             rows[there], broken = encoder.encode_or_say([str(fetched[place]) for place in there])
-            self.unreadable.update({at[there[place]]: why for place, why in broken.items()})
+            for place, why in broken.items():
+                file, address = str(fetched[there[place]]), pairs[there[place]][1]
+                self.unreadable[at[there[place]]] = why.replace(file, address)
         for row, each in zip(at, fetched, strict=True):
             if not isinstance(each, Path):
                 self.unreadable[row] = str(each)

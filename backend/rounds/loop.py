@@ -150,10 +150,15 @@ class ProjectLoop:
             return "the tasks changed"
         if labels >= self._config.rounds.new_labels:
             return f"{labels} new annotations"
-        size, left = int(last.figures.get("front", 0)), self._left(current)
-        if left < self._config.queue.low * size:
-            return f"the front is getting low: {left} of {size} left"
+        if self._is_low():
+            return f"the front is getting low: {self._left(current)} left"
         return None
+
+    def _is_low(self) -> bool:
+        """Whether so much of the front is answered that a new one is needed, good or bad."""
+        last, current = self._standing()
+        size = int(last.figures.get("front", 0)) if last is not None else 0
+        return self._left(current) < self._config.queue.low * size or current is None
 
     def _standing(self) -> tuple[Round | None, Version | None]:
         """The last finished round, and the version served; looked up again after they can have changed."""
@@ -226,7 +231,7 @@ class ProjectLoop:
         with self._timed("encode") as detail:
             detail["rows"] = maker.pool.encode(self._progress, self._pause)
         with self._timed("fit"):
-            maker.fit(number, needed=self._left(self._standing()[1]) == 0)
+            maker.fit(number, needed=self._is_low())
         with self._timed("rank"):
             front, figures = maker.choose(known, self._gate.check(known))
         version = None

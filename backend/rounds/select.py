@@ -15,6 +15,7 @@ from backend.labels import Form
 from backend.models import Head
 from backend.models import make as make_head
 from backend.models import names as head_names
+from backend.models.remote import NAME as REMOTE
 from backend.pool import ControlAnswers, TaskPool
 from backend.rounds.compose import Place, Source, compose
 from backend.rounds.doubts import NONE
@@ -24,6 +25,8 @@ from strategies.registry import build
 from strategies.seals import find_seals
 from strategies.types import Candidates, Mask, Positions, QueryStrategy, Ranking
 
+DEFAULT, PREFERENCE = "linear", "preference"
+"""The head where the configuration names none; and its twin for pairs, which minds no order."""
 BEGUN_AT_MOST = 5
 """How many fronts' worth of tasks may wait for further annotators."""
 MOST_TEXTS = 2000
@@ -40,17 +43,21 @@ class Selection:
 
 def fit_heads(pool: TaskPool, config: ProjectConfig) -> None:
     """Fit the proxy of every control on all its labels; none where they are too few to tell anything."""
-    pool.head = _fitted(pool, pool.primary, config.proxy.name, config)
+    if config.proxy.name != REMOTE:  # which sets the head itself
+        pool.head = _fitted(pool, pool.primary, config.proxy.name, config)
     for control in pool.others:
         known = head_names(control.kind.form)
-        name = config.proxy.name if config.proxy.name in known else next(iter(known), None)
-        control.head = None if name is None else _fitted(pool, control, name, config)
+        control.head = _fitted(
+            pool, control, config.proxy.name if config.proxy.name in known else DEFAULT, config
+        )
 
 
 def _fitted(pool: TaskPool, control: ControlAnswers, name: str, config: ProjectConfig) -> Head | None:
     kind = control.kind
     if kind.form is Form.REGIONS:  # drawn by people, or by a model elsewhere
         return None
+    if kind.takes == "pair" and name == DEFAULT:
+        name = PREFERENCE
     rows = np.flatnonzero(pool.live & control.has_target)
     options = config.proxy.options if name == config.proxy.name else {}
     head = make_head(name, options, classes=len(kind.labels), form=kind.form)
