@@ -152,8 +152,10 @@ def _tags(rows: Any, targets: Mask, rng: Generator, watch: Watch) -> Learned:
 
     held_rows, held, folds = _part(rows, targets, tag_folds, rng)
     tags = targets.shape[1]
-    strength, slope, shift = STRENGTHS[0], np.ones(tags, np.float32), np.zeros(tags, np.float32)
-    limits = np.full(tags, 0.25, np.float32)
+    strength = STRENGTHS[0]
+    slope: Floats = np.ones(tags, np.float32)
+    shift: Floats = np.zeros(tags, np.float32)
+    limits: Floats = np.full(tags, 0.25, np.float32)
     if len(held) >= _FEWEST:
         tried = [(each, _held_out(fit, held_rows, held, folds, each, tags)) for each in STRENGTHS]
         strength, outputs = min(tried, key=lambda each: float(surprise(each[1], held).mean()))
@@ -177,7 +179,8 @@ def _numbers(rows: Any, targets: NDArray[np.float64], rng: Generator, watch: Wat
     least = min(error for error, _, _ in tried)
     _, penalty, errors = [each for each in tried if each[0] <= _AS_GOOD * least][-1]
     usual = max(float(errors.mean()), 1e-6 * (high - low))
-    spread, sizes = _NOTHING, np.full(len(held), usual)
+    spread: Linear = _NOTHING
+    sizes: NDArray[Any] = np.full(len(held), usual)
     if len(held) >= 10 * _FEWEST:
         own = _held_out(fit, held_rows, errors, folds, PENALTIES[-1], 1)[:, 0]
         own = np.clip(own.astype(np.float64), usual / _WIDEST, usual * _WIDEST)
@@ -222,7 +225,7 @@ def _ratings(rows: Any, targets: NDArray[np.float64], rng: Generator, watch: Wat
     )
 
 
-def rated(outputs: Floats, levels: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def rated(outputs: Floats, levels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give the mean and the standard deviation, (n,) both, of ratings that exceed levels by log-odds.
 
     outputs: (n, l - 1)    levels: (l,) ascending
@@ -262,7 +265,7 @@ def _part(
     return rows, targets, deal(targets, _FOLDS, rng)
 
 
-def _number_folds(targets: Floats, folds: int, rng: Generator) -> Positions:
+def _number_folds(targets: NDArray[Any], folds: int, rng: Generator) -> Positions:
     slices = groups(Form.NUMBER, targets, 0)
     dealt = np.lexsort((rng.random(len(targets)), slices))
     places = np.empty(len(targets), np.int64)
@@ -282,7 +285,7 @@ def _held_out(
     return found
 
 
-def _surprise(errors: NDArray[np.float64], sizes: NDArray[np.float64]) -> float:
+def _surprise(errors: NDArray[Any], sizes: NDArray[Any]) -> float:
     """Mean negative log-likelihood of errors under Gaussians of these sizes, at the best common scale."""
     width = max(float(np.mean((errors / sizes) ** 2)), 1e-12)
     return float(np.log(sizes).mean() + np.log(width) / 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,9 @@ class Ridge:
 
     def told(self, embeddings: Floats) -> tuple[Floats, Floats]:
         """Give the numbers (n,) of `embeddings` (n, d), and the leverage (n,): high far from all rows."""
-        turned: Floats = (embeddings - self.center) @ self.axes
-        means: Floats = turned @ self.weights + np.float32(self.bias)
-        leverage: Floats = (turned * turned) @ self.shrunk
+        turned: NDArray[Any] = (embeddings - self.center) @ self.axes
+        means: NDArray[Any] = turned @ self.weights + np.float32(self.bias)
+        leverage: NDArray[Any] = (turned * turned) @ self.shrunk
         return means, leverage
 
 
@@ -79,6 +80,8 @@ class RidgeProblem(Rotated):
             residual = targets - bias - (self._rows @ weights).astype(np.float64)
             left_out = targets - residual / (1 - leverage)
             tried.append(
-                Fit(Ridge(self._center, self._axes, weights, shrunk, bias), left_out, leverage, penalty)
+                Fit(
+                    Ridge(self._center, self._axes, weights, shrunk, bias), left_out, leverage, float(penalty)
+                )
             )
         return min(tried, key=lambda fit: float(np.mean((targets - fit.left_out) ** 2)))

@@ -97,10 +97,12 @@ def thresholds(probabilities: Floats) -> Floats:
     gained = np.cumsum(falling, axis=0)
     f1 = 2 * gained / (np.arange(1, n + 1)[:, None] + gained[-1])
     best = f1.max(axis=0, initial=0) / 2
-    return np.clip(best, _LOWEST, _HIGHEST).astype(np.float32)
+    limits: Floats = np.clip(best, _LOWEST, _HIGHEST).astype(np.float32)
+    return limits
 
 
 def sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
     """Turn logits into probabilities, in their own precision."""
     small = np.exp(-np.abs(logits))
-    return np.where(logits >= 0, 1, small) / (1 + small)
+    found: NDArray[Any] = np.where(logits >= 0, 1, small) / (1 + small)
+    return found
