@@ -345,7 +345,8 @@ def test_a_registry_refuses_a_name_twice_and_a_missing_option() -> None:
 def test_the_registry_loads_nothing_heavy() -> None:
     """Listing and constructing encoders is for the command line, which must start fast."""
     program = (
-        "import sys; from backend import encoders, models\n"
+        "import sys; from backend import encoders, models; from backend.cli.setup import catalogue\n"
+        "catalogue()\n"
         "[encoders.make(name, {}) for name in encoders.names()]; models.make('linear', {}, classes=2)\n"
         "print(sorted({'torch', 'sklearn', 'transformers', 'faiss', 'scipy', 'PIL'} & set(sys.modules)))"
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from tiny_checkpoints import QUICK, WORDS, tiny
 
-from backend.models.fine_tuning.objectives import ridge
+from backend.models.fine_tuning.spread import ridge
 from backend.models.regressor import Regressor, sure
 from backend.models.targets import answers_of, load_target
 from strategies.types import BadInput

@@ -13,6 +13,7 @@ from torch.nn import functional
 from backend.labels.forms import Form, Targets
 from backend.models.fine_tuning.batches import pad
 from backend.models.fine_tuning.spans import IGNORED
+from backend.models.fine_tuning.spread import ridge
 from backend.models.fine_tuning.training import Loss
 from backend.models.logistic import LogisticProblem
 from backend.models.tag_logistic import TagProblem
@@ -144,23 +145,6 @@ def objective(form: Form, targets: Targets, labels: int, *, balance: bool) -> Ob
     if form is Form.CLASSES:
         return Classes(targets, labels, balance)
     return Tags(targets, balance) if form is Form.TAGS else Number(targets)
-
-
-def ridge(features: Floats, targets: Floats) -> tuple[Floats, float]:
-    """Fit a ridge regression, (d,) and bias, by the strength with the least leave-one-out error."""
-    center, mean = features.mean(axis=0), float(targets.mean())
-    rows = (features - center).astype(np.float64)
-    left, singular, axes = np.linalg.svd(rows, full_matrices=False)
-    along = left.T @ (targets - mean)
-    tried = []
-    for penalty in (singular[0] ** 2 + 1e-12) * np.logspace(-5, 1, 13):
-        shrunk = singular**2 / (singular**2 + penalty)
-        leverage = 1 / len(rows) + (left**2 * shrunk).sum(axis=1)
-        errors = (targets - mean - left @ (shrunk * along)) / np.maximum(1 - leverage, 1e-3)
-        tried.append((float((errors**2).mean()), float(penalty)))
-    penalty = min(tried)[1]
-    weights = axes.T @ (singular / (singular**2 + penalty) * along)
-    return weights.astype(np.float32), mean - float(center @ weights)
 
 
 def put_head(head: torch.nn.Linear, start: Start) -> None:

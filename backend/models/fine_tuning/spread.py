@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.models.fine_tuning.objectives import ridge
 from strategies.types import Floats, Positions
 
 FEWEST = 20
@@ -92,3 +91,20 @@ def _held_out_errors(features: Floats, targets: NDArray[np.floating], seed: int)
         weights, bias = ridge(features[kept], targets[kept].astype(np.float32))
         errors[fold] = targets[fold] - (features[fold] @ weights + bias)
     return errors
+
+
+def ridge(features: Floats, targets: Floats) -> tuple[Floats, float]:
+    """Fit a ridge regression, (d,) and bias, by the strength with the least leave-one-out error."""
+    center, mean = features.mean(axis=0), float(targets.mean())
+    rows = (features - center).astype(np.float64)
+    left, singular, axes = np.linalg.svd(rows, full_matrices=False)
+    along = left.T @ (targets - mean)
+    tried = []
+    for penalty in (singular[0] ** 2 + 1e-12) * np.logspace(-5, 1, 13):
+        shrunk = singular**2 / (singular**2 + penalty)
+        leverage = 1 / len(rows) + (left**2 * shrunk).sum(axis=1)
+        errors = (targets - mean - left @ (shrunk * along)) / np.maximum(1 - leverage, 1e-3)
+        tried.append((float((errors**2).mean()), float(penalty)))
+    penalty = min(tried)[1]
+    weights = axes.T @ (singular / (singular**2 + penalty) * along)
+    return weights.astype(np.float32), mean - float(center @ weights)
