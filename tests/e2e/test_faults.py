@@ -97,8 +97,8 @@ def nothing_left(processes: list[psutil.Process]) -> bool:
 def check_embeddings(nextlabel: Nextlabel, project_id: int) -> None:
     """Every row was encoded once, in its place, whatever was killed."""
     store, encoder = nextlabel.store, make_encoder("ngram", {})
-    rows = store.tasks.encoded(project_id, encoder.fingerprint)
     [file] = (Path(nextlabel.environment["NEXTLABEL_HOME"]) / "projects" / str(project_id)).rglob("rows.f16")
+    rows = store.tasks.encoded(project_id, file.parent.name)
     assert file.stat().st_size == rows * encoder.dimension * 2
     told = [data["text"] for data in store.tasks.data(project_id, 0, rows)]
     held = EmbeddingFile(file, encoder.dimension, committed=rows)[np.arange(rows)]
