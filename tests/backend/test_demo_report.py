@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from backend.demo.classes import label_config
 from backend.demo.folder import MARK, own_folder
 from backend.demo.glance import Glance
 from backend.demo.report import Report, figure, write
-from backend.demo.stage import label_config
 from backend.demo.table import Picture, Side, line, screen, table
 from backend.domain import ConfigError
 from backend.labels import read as read_label_config

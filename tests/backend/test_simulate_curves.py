@@ -84,7 +84,7 @@ def measure():
 def test_a_point_is_the_share_of_right_answers_of_a_fresh_head(measure):
     rows = np.arange(60)
     head = make_head("linear", {}, classes=3)
-    head.fit(measure.embeddings[rows], measure.targets[rows], seed=0)
+    head.fit(measure.features[rows], measure.targets[rows], seed=0)
     guesses = head.predict(measure.score.embeddings).mean.argmax(axis=1)
     point = measure.point(rows)
     assert point is not None

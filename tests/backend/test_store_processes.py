@@ -267,6 +267,18 @@ def fill_every_table(store, project):
     store.pages.wish(project, "retrain", by="somebody", now=START)
     store.settings.save(project, "budget", {"labels": 5}, revision=0, author="somebody", now=START)
     store.closures.want(project, [{"kind": "labels"}], closed=True, now=START)
+    training = store.training_leases.take(project, "trainer", now=START, seconds=60)
+    store.targets.begin(
+        training,
+        why="asked for",
+        name="classifier",
+        control="label",
+        form="classes",
+        labels=("a", "b"),
+        change=1,
+        figures={},
+        now=START,
+    )
 
 
 def test_forgetting_a_project_erases_it_from_every_table_and_touches_no_other(store):

@@ -120,6 +120,6 @@ def test_the_workers_child_trains_politely_and_ends_when_it_is_asked(
     version = installed.store.targets.get(1, 1)
     assert (version.state, version.attempt) == (TrainingState.RUNNING, 0)
     assert version.progress is not None
-    assert version.progress["step"] == "fine-tune"
+    assert version.progress["step"] in ("start the head", "fine-tune"), "told once a second at most"
     assert installed.store.training_leases.holder(1, now=datetime.now(UTC)) is None
     setup.store.close()
