@@ -15,7 +15,7 @@ $(READY): pyproject.toml docker/install.sh
 	@echo "Installed. Try: make demo"
 
 demo: install
-	$(BIN)/nextlabel demo $(if $(ONCE),--once) $(DEMO)
+	$(BIN)/nextlabel demo $(if $(KIND),--kind $(KIND)) $(if $(ONCE),--once) $(DEMO)
 
 test: check
 

@@ -21,6 +21,13 @@ LOOK_SECONDS = 0.5
 
 
 @click.command()
+@click.option(
+    "--kind",
+    type=click.Choice(["classes", "entities"]),
+    default="classes",
+    show_default=True,
+    help="What is labelled: a class for each text, or stretches of it.",
+)
 @click.option("--data", type=click.Path(dir_okay=False, path_type=Path), help="A CSV file of your own.")
 @click.option("--text", metavar="COLUMN", help="Its column of texts.")
 @click.option("--label", metavar="COLUMN", help="Its column of labels.")
@@ -49,6 +56,7 @@ LOOK_SECONDS = 0.5
 @click.pass_obj
 def demo(
     setup: Setup,
+    kind: str,
     data: Path | None,
     text: str | None,
     label: str | None,
@@ -60,16 +68,26 @@ def demo(
 ) -> None:
     """Watch a real Label Studio serve the most useful tasks first, beside one in random order.
 
-    Both projects hold the same texts: docstrings of the installed libraries, or your own data. Annotators are
-    played through Label Studio's API. Encoder, proxy and selection are those of the configuration.
+    Both projects hold the same texts: docstrings of the installed libraries, or your own data. With --kind
+    entities they are sentences of those, whose authors marked what names a class, a function and so on.
+    Annotators are played through Label Studio's API. Encoder, proxy and selection are those of the
+    configuration.
     """
     from backend.demo.docstrings import docstring_material
+    from backend.demo.mentions import mention_material
     from backend.demo.own_data import csv_material
     from backend.demo.show import demo as run
 
     shown = console()
     with interruptible():
-        if data is not None:
+        if kind == "entities":
+            if data is not None or text is not None or label is not None:
+                raise ConfigError(
+                    "--kind entities: has texts of its own; expected no --data, --text, --label"
+                )
+            with progress_bars() as progress:
+                material = mention_material(progress)
+        elif data is not None:
             if text is None or label is None:
                 raise ConfigError("--data: needs --text COLUMN and --label COLUMN beside it")
             material = csv_material(data, text=text, label=label)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from backend.config import ProjectConfig
+from backend.demo.classes import CLASSES
+from backend.demo.kind import Score, rows_from, together
 from backend.demo.material import Material
 from backend.demo.play import Labelled
 from backend.demo.stage import Stage, Twin, store_home
 from backend.domain import Progress
 from backend.encoders import Encoder
+from backend.labels import Targets
 from backend.labels import read as read_label_config
-from backend.models import make as make_head
+from backend.models import Features
 from backend.pool import TaskPool
-from backend.simulate.curves import Needed, Point, Scorer, grid, labels_needed, random_continuation
-from backend.simulate.examples import Example
-from strategies.types import Floats, Positions
+from backend.simulate.curves import Measured, Needed, grid, labels_needed, random_continuation
+from strategies.types import Positions
 
 STEP = 10
 """Labels between two points of a curve."""
@@ -27,8 +28,6 @@ ORDERS = 7
 """Random orders that are drawn afterwards."""
 CONTINUED = 3
 """Ways in which the order that was played is carried on."""
-FURTHEST = 10
-"""How far random orders are followed, in times the labels played."""
 ENCODED_AT_ONCE = 128
 
 
@@ -36,18 +35,20 @@ ENCODED_AT_ONCE = 128
 class Measure:
     """The tasks as the proxy sees them, in the material's order, and what scores it.
 
-    embeddings: (n, d)   targets: (n,)
+    features: of n tasks   targets: (n, ...)
+    furthest: how far random orders are followed, in times the labels played
     """
 
-    embeddings: Floats
-    targets: Positions
-    score: Scorer
+    features: Features
+    targets: Targets
+    score: Score
+    furthest: int = CLASSES.furthest
 
-    def point(self, rows: Positions) -> Point | None:
+    def point(self, rows: Positions) -> Measured | None:
         """Score what the labels of `rows` (m,) teach."""
-        return self.score(self.embeddings[rows], self.targets[rows])
+        return self.score(rows_from(self.features, rows), self.targets[rows])
 
-    def learned(self, twin: Twin, answers: Sequence[Labelled]) -> Point | None:
+    def learned(self, twin: Twin, answers: Sequence[Labelled]) -> Measured | None:
         """Score what `answers` in one of the projects taught."""
         return self.point(rows_of(twin, answers))
 
@@ -58,42 +59,38 @@ def rows_of(twin: Twin, answers: Sequence[Labelled]) -> Positions:
     return np.array([place[answer.task_id] for answer in answers], np.int64)
 
 
-def make_scorer(material: Material, engine: ProjectConfig, encoder: Encoder, progress: Progress) -> Scorer:
+def make_scorer(material: Material, engine: ProjectConfig, encoder: Encoder, progress: Progress) -> Score:
     """Encode the held-out tasks, once."""
-    texts = [example.text for example in material.held_out]
+    texts = [task.text for task in material.held_out]
+    encode: Callable[[Sequence[str]], Features] = material.kind.tokens(encoder) or encoder.encode
     parts = []
     for start in range(0, len(texts), ENCODED_AT_ONCE):
         progress("encode held-out tasks", start, len(texts))
-        parts.append(encoder.encode(texts[start : start + ENCODED_AT_ONCE]))
+        parts.append(encode(texts[start : start + ENCODED_AT_ONCE]))
     progress("encode held-out tasks", len(texts), len(texts))
-    classes = len(material.labels)
-    new_head = partial(make_head, engine.proxy.name, engine.proxy.options, classes=classes)
-    return Scorer(new_head, np.concatenate(parts), targets_of(material, material.held_out), classes)
+    truth = material.kind.targets(material.held_out, material.labels)
+    return material.kind.scorer(engine, together(parts), truth, len(material.labels))
 
 
 def make_measure(
-    stage: Stage, material: Material, engine: ProjectConfig, encoder: Encoder, scorer: Scorer
+    stage: Stage, material: Material, engine: ProjectConfig, encoder: Encoder, score: Score
 ) -> Measure:
-    """Take the tasks' embeddings as the worker has encoded them."""
+    """Take the tasks' embeddings as the worker has encoded them; their words are embedded anew."""
     known = stage.store.projects.get(stage.connected.id)
     kind = read_label_config(known.label_config, primary=engine.labels.control)
-    pool = TaskPool(stage.store, stage.connected.id, store_home(stage.folder), kind, encoder)
+    tokens = material.kind.tokens(encoder)
+    pool = TaskPool(stage.store, stage.connected.id, store_home(stage.folder), kind, encoder, tokens=tokens)
     pool.refresh()
     row = {int(task): place for place, task in enumerate(pool.task_ids)}
-    embeddings = pool.embeddings[[row[task] for task in stage.connected.tasks]]
-    return Measure(embeddings, targets_of(material, material.tasks), scorer)
-
-
-def targets_of(material: Material, examples: Sequence[Example]) -> Positions:
-    """Turn the true labels of `examples` into classes (n,)."""
-    place = {label: target for target, label in enumerate(material.labels)}
-    return np.array([place[example.label] for example in examples], np.int64)
+    features = pool.features(np.array([row[task] for task in stage.connected.tasks], np.int64))
+    targets = material.kind.targets(material.tasks, material.labels)
+    return Measure(features, targets, score, material.kind.furthest)
 
 
 def random_orders(
     measure: Measure, goal: float, labels: int, progress: Progress
-) -> tuple[list[list[Point]], Needed]:
-    """Follow random orders until all have reached the accuracy `goal`, or `FURTHEST` times `labels`."""
+) -> tuple[list[list[Measured]], Needed]:
+    """Follow random orders until all have reached `goal`, or `furthest` times `labels`."""
     orders = [
         random_continuation(np.empty(0, np.int64), len(measure.targets), np.random.default_rng(seed))
         for seed in range(ORDERS)
@@ -103,7 +100,12 @@ def random_orders(
 
 
 def carried_on(
-    measure: Measure, begun: Positions, curve: Sequence[Point], goal: float, labels: int, progress: Progress
+    measure: Measure,
+    begun: Positions,
+    curve: Sequence[Measured],
+    goal: float,
+    labels: int,
+    progress: Progress,
 ) -> Needed:
     """Carry the order that was played on at random, where its own `curve` has not reached `goal`."""
     orders = [
@@ -122,10 +124,10 @@ def _follow(
     labels: int,
     progress: Progress,
     step: str,
-) -> tuple[list[list[Point]], int]:
+) -> tuple[list[list[Measured]], int]:
     """Measure all orders side by side until each has reached the goal; how far that was."""
-    furthest = min(FURTHEST * labels, len(measure.targets))
-    found: list[list[Point]] = [[] for _ in orders]
+    furthest = min(measure.furthest * labels, len(measure.targets))
+    found: list[list[Measured]] = [[] for _ in orders]
     size = start
     for size in grid(start, furthest, step=STEP):
         progress(step, size, None)

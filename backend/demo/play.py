@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 
-from backend.demo.annotator import Annotator, choice
-from backend.domain import Clock, NextlabelError, VersionState, utc_now
+from backend.demo.annotator import Annotator
+from backend.domain import Clock, Json, NextlabelError, VersionState, utc_now
 from backend.store import Store
 
 QUICKEST = 0.5
@@ -22,7 +22,6 @@ class Labelled:
     """One answer: which task, and when it was saved."""
 
     task_id: int
-    label: str
     saved_at: datetime
 
 
@@ -49,17 +48,17 @@ def paces(count: int, seconds: float, *, seed: int) -> list[float]:
 class Player(threading.Thread):
     """Takes what `next` serves, thinks, and answers from the truth, until `labels` are given.
 
-    truth: label by text   front: tells which tasks may be served; None asks nobody
+    answer: gives the true answer's result items by text
+    front:  tells which tasks may be served; None asks nobody
     """
 
     def __init__(
         self,
         annotator: Annotator,
         project_id: int,
-        truth: Mapping[str, str],
+        answer: Callable[[str], Sequence[Json]],
         thinking: list[float],
         *,
-        control: str,
         front: Front | None = None,
         now: Clock = utc_now,
     ) -> None:
@@ -67,9 +66,8 @@ class Player(threading.Thread):
         self.played = Played()
         self._annotator = annotator
         self._project_id = project_id
-        self._truth = truth
+        self._answer = answer
         self._thinking = thinking
-        self._control = control
         self._front = front
         self._now = now
         self._stopping = threading.Event()
@@ -99,11 +97,9 @@ class Player(threading.Thread):
             self.played.outside_front += 1
         if self._stopping.wait(seconds):
             return False
-        label = self._truth[task["data"]["text"]]
-        self._annotator.annotate(
-            task["id"], choice(label, control=self._control), lead_time=round(seconds, 1)
-        )
-        self.played.answers.append(Labelled(int(task["id"]), label, self._now()))
+        answer = self._answer(task["data"]["text"])
+        self._annotator.annotate(task["id"], *answer, lead_time=round(seconds, 1))
+        self.played.answers.append(Labelled(int(task["id"]), self._now()))
         return True
 
 

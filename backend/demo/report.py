@@ -10,8 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from backend.simulate.curves import Needed, Point
+from backend.demo.classes import CLASSES
+from backend.demo.kind import Wording
+from backend.simulate.curves import Measured, Needed
 from backend.simulate.page import MIDDLE, OURS, THEIRS, cards, dress, faint, page, plot
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What annotators read beside the number of labels: for nextlabel's, and what random orders need."""
+
+    unit: str
+    spent: int
+    needed: Needed
+
+    @property
+    def sentence(self) -> str:
+        """How much random order reads for the same."""
+        return (
+            f"In {self.unit} read that is {_labels(self.needed.median, self.needed.limit)} against "
+            f"{self.spent:,} ({_range(self.needed)} over the random orders)."
+        )
 
 
 @dataclass(frozen=True)
@@ -21,6 +40,7 @@ class Report:
     orders:    curves of random orders drawn afterwards, all over the same numbers of labels
     needed:    what those need for nextlabel's last accuracy
     continued: what the order that was played needs, carried on at random in several ways
+    cost:      what that is in tokens and the like, where a kind counts some
     """
 
     question: str
@@ -28,14 +48,16 @@ class Report:
     tasks: int
     held_out: int
     classes: Sequence[str]
-    nextlabel: Sequence[Point]
-    random: Sequence[Point]
-    orders: Sequence[Sequence[Point]]
+    nextlabel: Sequence[Measured]
+    random: Sequence[Measured]
+    orders: Sequence[Sequence[Measured]]
     needed: Needed
     continued: Needed
     delays: Sequence[float]
     outside_front: int
     seconds: float
+    words: Wording = CLASSES.words
+    cost: Cost | None = None
 
     @property
     def sentence(self) -> str:
@@ -50,22 +72,51 @@ class Report:
         """How that number was found."""
         goal, played = f"{self.needed.goal:.1%}", self.random[-1].labels if self.random else self.labels
         return (
-            f"That is {goal} of {self.held_out:,} held-out tasks, which neither project holds, by the same "
+            f"That is {self.words.of(goal, self.held_out)}, which neither project holds, by the same "
             f"proxy. What lies beyond the {played} labels played in random order was drawn afterwards from "
             f"the same tasks, whose true labels are known: the median of {len(self.needed.each)} random "
             f"orders, which need {_range(self.needed)}{self._meanwhile}. The order that was played, carried "
             f"on in {len(self.continued.each)} ways, needs {_range(self.continued)}. "
-            "What counts is where a curve first reaches it."
+            f"What counts is where a curve first reaches it.{self._read}"
         )
+
+    def plain_cost(self) -> dict[str, Any]:
+        """Give the cost as plain JSON; nothing where none is counted."""
+        if self.cost is None:
+            return {}
+        unit = self.cost.unit
+        return {
+            f"{unit}_read": self.cost.spent,
+            f"random_{unit}_needed": self.cost.needed.median,
+            f"random_{unit}_needed_range": list(self.cost.needed.range),
+        }
+
+    @property
+    def _read(self) -> str:
+        return "" if self.cost is None else f" {self.cost.sentence}"
 
     @property
     def _meanwhile(self) -> str:
         """Where those random orders stand with as many labels as nextlabel got."""
-        reached = [p.accuracy for order in self.orders for p in order if p.labels == self.labels]
+        reached = [p.headline for order in self.orders for p in order if p.labels == self.labels]
         if not reached:
             return ""
         lowest, highest = min(reached), max(reached)
         return f" and reach {np.median(reached):.1%} with {self.labels} ({lowest:.1%} to {highest:.1%})"
+
+
+def cost(
+    words: Wording, played: Sequence[Measured], orders: Sequence[Sequence[Measured]], goal: float
+) -> Cost | None:
+    """Count what was read for `goal`: by nextlabel till its end, by each order where it first gets there."""
+    unit = words.cost
+    if unit is None or not played or not any(orders):
+        return None
+    each = [
+        next((getattr(point, unit) for point in order if point.headline >= goal), None) for order in orders
+    ]
+    furthest = max(getattr(order[-1], unit) for order in orders)
+    return Cost(unit, getattr(played[-1], unit), Needed(goal, tuple(each), furthest))
 
 
 def write(report: Report, file: Path) -> None:
@@ -74,17 +125,18 @@ def write(report: Report, file: Path) -> None:
 
 
 def figure(report: Report) -> Any:
-    """Draw accuracy and macro-F1 by labels, with a mark where random order catches up."""
+    """Draw the headline and macro-F1 by labels, with a mark where random order catches up."""
     from plotly.subplots import make_subplots
 
+    name = report.words.name
     drawn = make_subplots(
         rows=1,
         cols=2,
         column_widths=[0.64, 0.36],
         horizontal_spacing=0.09,
-        subplot_titles=("Accuracy on held-out tasks", "Macro-F1"),
+        subplot_titles=(f"{name[0].upper()}{name[1:]} on held-out tasks", "Macro-F1"),
     )
-    for column, measure in ((1, "accuracy"), (2, "macro_f1")):
+    for column, measure in ((1, report.words.metric), (2, "macro_f1")):
         for trace in _traces(report, measure, shown=column == 1):
             drawn.add_trace(trace, row=1, col=column)
     _mark(drawn, report)
@@ -164,12 +216,12 @@ def _mark(drawn: Any, report: Report) -> None:
 
 
 def _page(report: Report, drawn: str) -> str:
-    waited = sorted(report.delays)
+    waited, name = sorted(report.delays), report.words.name
     figures = [
-        (f"{report.needed.goal:.1%}", f"accuracy of nextlabel with {report.labels} labels"),
+        (f"{report.needed.goal:.1%}", f"{name} of nextlabel with {report.labels} labels"),
         (
-            f"{report.random[-1].accuracy:.1%}" if report.random else "none",
-            "accuracy of random order with as many",
+            f"{report.random[-1].headline:.1%}" if report.random else "none",
+            f"{name} of random order with as many",
         ),
         (_labels(report.needed.median, report.needed.limit), "labels that random order needs for the same"),
         (f"{np.median(waited):.1f} s" if waited else "none", "from a label to the re-ordered queue, median"),

@@ -20,12 +20,12 @@ from backend.demo.glance import delays, glance
 from backend.demo.material import Material
 from backend.demo.measure import STEP, Measure, carried_on, make_measure, make_scorer, random_orders, rows_of
 from backend.demo.play import Front, Player, paces
-from backend.demo.report import Report, write
-from backend.demo.stage import CONTROL, Bars, Stage, Twin, staged
+from backend.demo.report import Report, cost, write
+from backend.demo.stage import Bars, Stage, Twin, staged
 from backend.demo.table import Picture, Side, screen
 from backend.domain import NextlabelError
 from backend.encoders import make as make_encoder
-from backend.simulate.curves import Point
+from backend.simulate.curves import Measured
 
 LOOK_SECONDS = 0.5
 PACE_SEED = 0
@@ -50,7 +50,8 @@ class Outcome:
             "random_labels_followed": report.needed.limit,
             "tasks": report.tasks,
             "held_out": report.held_out,
-            "libraries": list(report.classes),
+            report.words.answered: list(report.classes),
+            **report.plain_cost(),
             "seconds": round(report.seconds, 1),
             "label_to_order_seconds": round(float(np.median(report.delays)), 2) if report.delays else None,
             "outside_front": report.outside_front,
@@ -65,7 +66,7 @@ class Track:
     twin: Twin
     player: Player
     measure: Measure
-    curve: list[Point] = field(default_factory=list)
+    curve: list[Measured] = field(default_factory=list)
     measured: int = 0
 
     def look(self, *, last: bool = False) -> bool:
@@ -135,13 +136,13 @@ def play(
     front = Front(stage.store, stage.connected.id)
     ours = Track(stage.connected, _player(stage, stage.connected, material, thinking, front), measure)
     theirs = Track(stage.twin, _player(stage, stage.twin, material, thinking, None), measure)
-    tracks, begun = (ours, theirs), time.monotonic()
+    tracks, begun, name = (ours, theirs), time.monotonic(), material.kind.words.name
 
     def picture() -> Picture:
         saved = [answer.saved_at for answer in ours.player.played.answers]
         seen = glance(stage.store, stage.connected.id, saved)
         outside = ours.player.played.outside_front
-        return Picture(ours.side, theirs.side, seen, len(thinking), time.monotonic() - begun, outside)
+        return Picture(ours.side, theirs.side, seen, len(thinking), time.monotonic() - begun, outside, name)
 
     for track in tracks:
         track.player.start()
@@ -167,8 +168,9 @@ def play(
 def _player(
     stage: Stage, twin: Twin, material: Material, thinking: list[float], front: Front | None
 ) -> Player:
+    kind, truth = material.kind, material.truth
     annotator = Annotator(stage.server.url, stage.server.token)
-    return Player(annotator, twin.id, material.truth, thinking, control=CONTROL, front=front)
+    return Player(annotator, twin.id, lambda text: kind.result(truth[text]), thinking, front=front)
 
 
 def _trouble(stage: Stage, tracks: tuple[Track, Track]) -> None:
@@ -190,8 +192,8 @@ def _report(
     progress: Any,
     begun: float,
 ) -> Report:
-    answers = ours.player.played.answers
-    goal = ours.curve[-1].accuracy if ours.curve else 1.0
+    answers, words = ours.player.played.answers, material.kind.words
+    goal = ours.curve[-1].headline if ours.curve else 1.0
     orders, needed = random_orders(measure, goal, len(answers), progress)
     begun_rows = rows_of(theirs.twin, theirs.player.played.answers)
     continued = carried_on(measure, begun_rows, theirs.curve, goal, len(answers), progress)
@@ -209,4 +211,6 @@ def _report(
         delays=delays(stage.store, stage.connected.id, [answer.saved_at for answer in answers]),
         outside_front=ours.player.played.outside_front,
         seconds=time.monotonic() - begun,
+        words=words,
+        cost=cost(words, ours.curve, orders, goal),
     )

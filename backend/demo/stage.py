@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-from xml.sax.saxutils import quoteattr
 
 import yaml
 
@@ -20,6 +19,7 @@ from backend.demo.material import Material
 from backend.demo.owner import Owner
 from backend.demo.server import HOST, LabelStudioServer, free_port
 from backend.domain import NextlabelError, Progress, RoundState, utc_now
+from backend.models.targets import AUTO
 from backend.store import Store
 
 Bars: TypeAlias = Callable[[], AbstractContextManager[Progress]]
@@ -28,7 +28,10 @@ Bars: TypeAlias = Callable[[], AbstractContextManager[Progress]]
 LABEL_STUDIO_PORT = 8080
 NEXTLABEL_PORT = 9090
 
-CONTROL = "label"
+NO_TARGET = (
+    "# target is null: training one beside the demo would take cores from the rounds that are watched here.\n"
+    "# Name one in your own configuration (target: {name: classifier}), and the demo trains it.\n"
+)
 RANDOM = "Uniform sampling"
 """Label Studio's name for its random order."""
 
@@ -109,7 +112,7 @@ def _stage(
     server.start(progress)
     connected, twin = _make_projects(server, material, progress)
     port, settings, log = _port(NEXTLABEL_PORT, say), folder / "nextlabel.yaml", folder / "nextlabel.log"
-    settings.write_text(_settings(server, engine, store_home(folder), port), encoding="utf-8")
+    settings.write_text(_settings(server, without_target(engine), store_home(folder), port), encoding="utf-8")
     cli = NextlabelCli(settings, server.token)
     store = Store.open(f"sqlite:///{store_home(folder).absolute() / 'nextlabel.db'}")
     stack.callback(store.close)
@@ -130,34 +133,9 @@ def store_home(folder: Path) -> Path:
     return folder / "nextlabel"
 
 
-def label_config(question: str, labels: Sequence[str]) -> str:
-    """Write a config that asks `question` about a text; the first nine labels get the digits as hot keys."""
-    choices = "\n".join(
-        f"    <Choice value={quoteattr(label)}" + (f' hotkey="{place}"/>' if place < 10 else "/>")
-        for place, label in enumerate(labels, start=1)
-    )
-    return f"""<View>
-  <Style>
-    .nextlabel-text {{
-      font-size: 1.1rem; line-height: 1.6; white-space: pre-wrap; max-height: 60vh; overflow-y: auto;
-      padding: 1.25rem 1.5rem; margin-bottom: 1.25rem;
-      border: 1px solid rgba(128, 128, 128, 0.25); border-radius: 10px;
-    }}
-  </Style>
-  <View className="nextlabel-text">
-    <Text name="text" value="$text"/>
-  </View>
-  <Header value={quoteattr(question)} size="5"/>
-  <Choices name="{CONTROL}" toName="text" choice="single-radio" showInline="true" required="true">
-{choices}
-  </Choices>
-</View>
-"""
-
-
 def _make_projects(server: LabelStudioServer, material: Material, progress: Progress) -> list[Twin]:
     owner = Owner(server.url, server.token, timeout=300)
-    config = label_config(material.question, material.labels)
+    config = material.kind.label_config(material.question, material.labels)
     tasks = [{"data": {"text": example.text}} for example in material.tasks]
     made: list[Twin] = []
     try:
@@ -180,10 +158,16 @@ def _settings(server: LabelStudioServer, engine: ProjectConfig, home: Path, port
         "store": {"home": str(home.absolute())},
         "web": {"host": HOST, "port": port},
     }
-    text: str = yaml.safe_dump(
-        {**ours, **engine.model_dump(mode="json", include=set(ProjectConfig.model_fields))}
-    )
-    return text
+    theirs = engine.model_dump(mode="json", include=set(ProjectConfig.model_fields))
+    text: str = yaml.safe_dump({**ours, **theirs})
+    return f"# Written by nextlabel demo.\n{NO_TARGET if theirs['target']['name'] is None else ''}{text}"
+
+
+def without_target(engine: ProjectConfig) -> ProjectConfig:
+    """Leave the target out unless one is named: a fine-tuning would take the rounds' cores."""
+    if engine.target.name != AUTO:
+        return engine
+    return engine.model_copy(update={"target": engine.target.model_copy(update={"name": None})})
 
 
 def _await_first_round(

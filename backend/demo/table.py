@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backend.demo.glance import Glance
-from backend.simulate.curves import Point
+from backend.simulate.curves import Measured
 
 LINE_SECONDS = 15.0
 NOT_YET = "-"
@@ -24,12 +24,12 @@ class Side:
     """How one of the two projects stands."""
 
     labels: int
-    point: Point | None
+    point: Measured | None
 
     @property
-    def accuracy(self) -> str:
-        """The last accuracy that was measured."""
-        return NOT_YET if self.point is None else f"{self.point.accuracy:.1%}"
+    def headline(self) -> str:
+        """The last headline that was measured."""
+        return NOT_YET if self.point is None else f"{self.point.headline:.1%}"
 
     @property
     def macro_f1(self) -> str:
@@ -47,6 +47,7 @@ class Picture:
     goal: int
     seconds: float
     outside_front: int
+    metric: str = "accuracy"
 
 
 @contextmanager
@@ -69,7 +70,7 @@ def table(picture: Picture) -> Table:
     drawn.add_column("random order", justify="right", min_width=14)
     ours, theirs = picture.nextlabel, picture.random
     drawn.add_row("labels", f"{ours.labels} of {picture.goal}", f"{theirs.labels} of {picture.goal}")
-    drawn.add_row("accuracy, held-out tasks", ours.accuracy, theirs.accuracy)
+    drawn.add_row(f"{picture.metric}, held-out tasks", ours.headline, theirs.headline)
     drawn.add_row("macro-F1", ours.macro_f1, theirs.macro_f1)
     drawn.add_section()
     seen = picture.glance
@@ -119,7 +120,7 @@ class _Lines:
 
 
 def _standing(side: Side) -> str:
-    return f"{side.labels} labels, {side.accuracy}"
+    return f"{side.labels} labels, {side.headline}"
 
 
 def _seconds(seconds: float | None) -> str:

@@ -4,13 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.random import Generator
 
 from backend.models import Head, answers
 from strategies.types import Floats, Positions
+
+
+class Measured(Protocol):
+    """A point of a curve, whatever is measured: a headline in [0, 1] after so many labels."""
+
+    @property
+    def labels(self) -> int:
+        """How many labels taught it."""
+
+    @property
+    def headline(self) -> float:
+        """The one metric that goals are set in."""
+
+    @property
+    def macro_f1(self) -> float:
+        """The average of the labels' F1."""
+
+    def plain(self) -> dict[str, Any]:
+        """Give plain JSON."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +39,11 @@ class Point:
     labels: int
     accuracy: float
     macro_f1: float
+
+    @property
+    def headline(self) -> float:
+        """The accuracy."""
+        return self.accuracy
 
     def plain(self) -> dict[str, Any]:
         """Give plain JSON."""
@@ -67,12 +91,12 @@ def grid(start: int, end: int, *, step: int) -> list[int]:
     return found
 
 
-def labels_needed(curve: Iterable[Point], goal: float) -> int | None:
-    """Find the fewest labels at which the curve reaches the accuracy `goal`; None where it never does.
+def labels_needed(curve: Iterable[Measured], goal: float) -> int | None:
+    """Find the fewest labels at which the curve reaches the headline `goal`; None where it never does.
 
     The first touch counts, luck included: that favours the order which is asked about.
     """
-    return next((point.labels for point in curve if point.accuracy >= goal), None)
+    return next((point.labels for point in curve if point.headline >= goal), None)
 
 
 def random_continuation(labelled: Positions, pool: int, rng: Generator) -> Positions:
