@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from backend.cli.output import console, progress_bars
 from backend.cli.setup import Setup
 from backend.domain import ConfigError, NextlabelError
+
+if TYPE_CHECKING:
+    from backend.demo.material import Material
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOOK_SECONDS = 0.5
@@ -69,33 +73,15 @@ def demo(
     """Watch a real Label Studio serve the most useful tasks first, beside one in random order.
 
     Both projects hold the same texts: docstrings of the installed libraries, or your own data. With --kind
-    entities they are sentences of those, whose authors marked what names a class, a function and so on.
-    Annotators are played through Label Studio's API. Encoder, proxy and selection are those of the
+    entities they are sentences of those libraries, whose authors marked what names a class, a function and so
+    on. Annotators are played through Label Studio's API. Encoder, proxy and selection are those of the
     configuration.
     """
-    from backend.demo.docstrings import docstring_material
-    from backend.demo.mentions import mention_material
-    from backend.demo.own_data import csv_material
     from backend.demo.show import demo as run
 
     shown = console()
     with interruptible():
-        if kind == "entities":
-            if data is not None or text is not None or label is not None:
-                raise ConfigError(
-                    "--kind entities: has texts of its own; expected no --data, --text, --label"
-                )
-            with progress_bars() as progress:
-                material = mention_material(progress)
-        elif data is not None:
-            if text is None or label is None:
-                raise ConfigError("--data: needs --text COLUMN and --label COLUMN beside it")
-            material = csv_material(data, text=text, label=label)
-        elif text is not None or label is not None:
-            raise ConfigError("--text and --label: name columns of --data FILE.csv; expected that too")
-        else:
-            with progress_bars() as progress:
-                material = docstring_material(progress)
+        material = _material(kind, data, text=text, label=label)
         with run(
             home,
             material,
@@ -112,6 +98,25 @@ def demo(
                 _leave_running(outcome.stage.running)
     if once:
         click.echo(json.dumps(outcome.plain()))
+
+
+def _material(kind: str, data: Path | None, *, text: str | None, label: str | None) -> Material:
+    """Read what is played with; ConfigError where options do not go together."""
+    from backend.demo.docstrings import docstring_material
+    from backend.demo.mentions import mention_material
+    from backend.demo.own_data import csv_material
+
+    own = (data, text, label)
+    if kind == "entities" and own != (None, None, None):
+        raise ConfigError("--kind entities: brings its own texts; expected none of --data, --text, --label")
+    if data is not None:
+        if text is None or label is None:
+            raise ConfigError("--data: needs --text COLUMN and --label COLUMN beside it")
+        return csv_material(data, text=text, label=label)
+    if text is not None or label is not None:
+        raise ConfigError("--text and --label: name columns of --data FILE.csv; expected that too")
+    with progress_bars() as progress:
+        return mention_material(progress) if kind == "entities" else docstring_material(progress)
 
 
 class Interrupted(SystemExit):

@@ -30,7 +30,7 @@ NEXTLABEL_PORT = 9090
 
 NO_TARGET = (
     "# target is null: training one beside the demo would take cores from the rounds that are watched here.\n"
-    "# Name one in your own configuration (target: {name: classifier}), and the demo trains it.\n"
+    "# Name one yourself (target: {name: NAME}, other than auto), and the demo trains it.\n"
 )
 RANDOM = "Uniform sampling"
 """Label Studio's name for its random order."""
