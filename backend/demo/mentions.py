@@ -45,7 +45,7 @@ ROLES: Mapping[str, str] = {
     "mod": "Module",
 }
 """Sphinx's roles to labels."""
-PLAIN_ROLES = frozenset({"ref", "doc", "term", "pep", "rfc", "math"})
+PLAIN_ROLES = frozenset({"ref", "doc", "term"})
 """Roles of what is no part of a program; a sentence with any further role is left out."""
 
 HELD_OUT = 400
@@ -66,7 +66,7 @@ _TITLED = re.compile(r"(?P<title>.+?)\s*<(?P<target>[^<>]+)>", re.DOTALL)
 _CODE = re.compile(r"``(.+?)``|(?<!`)`([^`]+)`_{0,2}(?!`)")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z:`])")
 _NAME_LIKE = re.compile(
-    r"[a-z]\w*\(|\w+\.\w+\(|[A-Za-z]\w*_\w+|\b[A-Z][a-z]+[A-Z]\w*|(?<![\w/.])[A-Za-z]\w+\.[A-Za-z_]\w+|@\w+|\w+="
+    r"[a-z]\w*\(|\w+\.\w+\(|[A-Za-z]\w*_\w+|\b[A-Z]*[a-z]+[A-Z]\w*|\b[A-Z]{2,}[a-z]\w+|(?<![\w/.])[A-Za-z]\w+\.[A-Za-z_]\w+|@\w+|\w+="
 )
 """What looks like a name of a program: where it is not marked, the truth would be doubtful."""
 _NO_PROSE = re.compile(r"^\s*(>>>|\.\. |[-*+|=~^:#]|\d+\.)|::\s*$", re.MULTILINE)
@@ -167,9 +167,25 @@ def _of_package(package: str, count: int) -> list[Marked]:
         empty.update((each.text, each) for each in found if not each.spans)
         if len(marked) >= wanted:
             break
+    names = {name for each in marked.values() for name in _names(each)}
+    marked, empty = ({t: e for t, e in each.items() if _whole(e, names)} for each in (marked, empty))
     some = sorted(marked, key=text_hash)[:wanted]
     none = sorted(empty, key=text_hash)[: round(len(some) * EMPTY_SHARE / (1 - EMPTY_SHARE))]
     return [*(marked[text] for text in some), *(empty[text] for text in none)]
+
+
+def _names(marked: Marked) -> set[str]:
+    """The last parts of what is marked, where they are no words: what begins with a capital."""
+    names = (marked.text[start:end].rsplit(".", 1)[-1] for start, end, _ in marked.spans)
+    return {name for name in names if not name.islower()}
+
+
+def _whole(marked: Marked, names: set[str]) -> bool:
+    """Whether none of a library's `names` goes unmarked here: authors do not link every mention."""
+    rest, at = "", 0
+    for start, end, _ in marked.spans:
+        rest, at = rest + marked.text[at:start] + UNSEEN, end
+    return names.isdisjoint(re.findall(r"\w+", rest + marked.text[at:]))
 
 
 def _of_file(source: str) -> list[Marked]:

@@ -102,6 +102,25 @@ def test_marks_become_spans_and_what_is_doubtful_is_left_out(written, shown, spa
     assert [(found.text[a:b], label) for a, b, label in found.spans] == spans if found else not spans
 
 
+def test_a_sentence_that_leaves_a_librarys_name_unmarked_is_left_out(tmp_path, monkeypatch):
+    """Authors link the first mention alone; annotators would mark them all."""
+    (tmp_path / "marklib").mkdir()
+    (tmp_path / "marklib" / "__init__.py").write_text("raise RuntimeError('imported')")
+    lines = [
+        "Gives each :class:`.Query` of the statement to the caller that asked for it.",
+        "Apply a limit to the statement and return the newly resulting Query.",
+        "Gives the :class:`.Query` another Query of the statement that came before it.",
+        "Applies a limit to the statement and returns the newly resulting query.",
+    ]
+    source = '"""' + " ".join(lines) + '"""'
+    (tmp_path / "marklib" / "part.py").write_text(f"def f():\n    {source}\n" * 2)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(mentions, "FEWEST", 1)
+    monkeypatch.setattr(mentions, "EMPTY_SHARE", 0.5)
+    found = read_mentions(["marklib"])
+    assert [(each.text[:5], len(each.spans)) for each in found] == [("Gives", 1), ("Appli", 0)]
+
+
 PIECES = st.lists(
     st.one_of(
         st.tuples(st.just(""), st.sampled_from(["returns", "the", "of", "🙂 a", "é"])),
