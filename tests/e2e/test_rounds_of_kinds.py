@@ -70,7 +70,7 @@ def play(running: Nextlabel, client: Any, annotator: Any, project: Any, config: 
         task, fronts = watcher.next(annotator)
         assert task is not None, f"nothing was served after {number} labels"
         assert task["id"] in {next(id_ for id_ in front if id_ not in done) for front in fronts}
-        annotator.annotate(task["id"], answers[task["id"]])
+        annotator.annotate(task["id"], *answers[task["id"]])
         done.add(task["id"])
     until("a round has learned it all", lambda: running.caught_up(made.id))
     last = running.store.rounds.latest(made.id, RoundState.DONE)
