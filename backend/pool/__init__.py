@@ -106,7 +106,7 @@ class TaskPool:
     def predict(self, positions: Positions) -> Prediction:
         """Ask the proxy about these rows only."""
         head = self._fitted()
-        if self.kind.form is Form.SPANS:
+        if _sees_tokens(self.primary):
             return head.predict(self.features(positions))
         return self._cache.predict(positions, head.predict)
 
@@ -171,10 +171,10 @@ class TaskPool:
 
     def features(self, positions: Positions, control: ControlAnswers | None = None) -> Features:
         """What the head of `control` (the primary one) sees of rows `positions` (m,)."""
-        kind = (control or self.primary).kind
-        if kind.form is Form.SPANS:
-            return self._token_rows(kind)(positions)
-        return self._encoded[kind.source].embeddings[positions]
+        control = control or self.primary
+        if _sees_tokens(control):
+            return self._token_rows(control.kind)(positions)
+        return self._encoded[control.kind.source].embeddings[positions]
 
     def inputs(self, positions: Positions, control: ControlAnswers | None = None) -> list[Input]:
         """Inputs of rows `positions` (m,), as the kind of `control` (the primary one) reads them."""
@@ -291,6 +291,11 @@ class TaskPool:
             self.skipped[row] = len(submitted) < len(given)
             for control in (self.primary, *self.others):
                 control.read(row, submitted)
+
+
+def _sees_tokens(control: ControlAnswers) -> bool:
+    """Whether the head is given tokens: for spans, unless it says that embeddings are all it wants."""
+    return control.kind.form is Form.SPANS and not getattr(control.head, "on_embeddings", False)
 
 
 def _read_only(mask: Mask) -> Mask:

@@ -24,12 +24,15 @@ NONE = Ranking(np.empty(0, np.int64), np.empty(0, np.float32), ())
 
 
 class Doubts:
-    """Looks again when the labels have grown by a tenth; in between, what is left of the last ranking."""
+    """Looks again when the labels have grown by a tenth; in between, what is left of the last ranking.
+
+    looked: with how many labels
+    """
 
     def __init__(self, config: ProjectConfig, *, pause: Callable[[], None] = lambda: None) -> None:
         self._config = config
         self._pause = pause
-        self._looked = 0
+        self.looked = 0
         self._ranking = NONE
         self._answers: Positions = np.empty(0, np.int64)
 
@@ -42,8 +45,8 @@ class Doubts:
         sureness: of rows, as `Annotators.sureness` gives it
         """
         labelled = int(pool.labelled.sum())
-        if labelled >= GROWTH * self._looked:
-            self._ranking, self._looked = self._rank(pool, sureness), labelled
+        if labelled >= GROWTH * self.looked:
+            self._ranking, self.looked = self._rank(pool, sureness), labelled
             self._answers = pool.answers[self._ranking.positions].copy()
         return self.waiting(pool)
 

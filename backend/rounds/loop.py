@@ -204,10 +204,10 @@ class ProjectLoop:
     def tidy(self, *, busy: bool) -> bool:
         """Erase one retired version from Label Studio if there is time; returns whether there was one.
 
-        And where nobody waits at all, draw the map that the page shows.
+        And where nobody waits at all, look for doubtful labels, and draw the map that the page shows.
         """
         if not busy and self._front is not None and (done := self._standing()[0]) is not None:
-            self._review.draw(self._front.pool, done.number)
+            self._review.idle(self._front, done.number)
             self._name(self._front.annotators.ids)
         waiting = len(self._store.queue.to_erase(self._project_id))
         if waiting == 0 or (busy and waiting < MANY_RETIRED):

@@ -35,7 +35,12 @@ log = logging.getLogger(__name__)
 
 
 class RemoteHead:
-    """The scorer in the proxy's place: it needs no labels, and its answers are not made from embeddings."""
+    """The scorer in the proxy's place: it needs no labels, and its answers are not made from embeddings.
+
+    on_embeddings: of texts with spans too it is asked by the texts' embeddings, not by their tokens
+    """
+
+    on_embeddings = True
 
     def __init__(self, scorer: RemoteScorer, kind: LabelKind) -> None:
         self._scorer = scorer

@@ -69,12 +69,17 @@ class Review:
                 figures = measured.as_figures() if measured else {}
                 if people := maker.annotators.look(pool):
                     figures["quality"] = {**figures.get("quality", {}), **people}
-                doubtful = maker.doubts.look(pool, maker.annotators.sureness(pool))
-                self._add(number, {**figures, "doubtful": len(doubtful)})
+                self._add(number, figures)
                 self._add(number, self._watch.look(pool, measured.headline if measured else None))
 
-    def draw(self, pool: TaskPool, number: int) -> None:
-        """Draw the map if it is time: that takes seconds, so only while nothing is to be done."""
+    def idle(self, maker: FrontMaker, number: int) -> None:
+        """Look for doubtful labels and draw the map, if it is time: seconds, while nothing is to be done."""
+        pool = maker.pool
+        if pool.head is not None and not isinstance(pool.head, RemoteHead):
+            before = maker.doubts.looked
+            doubtful = maker.doubts.look(pool, maker.annotators.sureness(pool))
+            if maker.doubts.looked != before:
+                self._add(number, {"doubtful": len(doubtful)})
         self._map.look(pool, number, layout=pool.layout)
 
     def _measure(self, pool: TaskPool) -> Measured | None:

@@ -20,6 +20,7 @@ from backend.pool.encoded import difference
 from backend.pool.opening import open_pool
 from backend.pool.token_rows import TokenRows
 from backend.store import Store
+from strategies.types import Gaussian
 
 SEVERAL = """<View><Text name="text" value="$text"/>
 <Choices name="label" toName="text"><Choice value="cat"/><Choice value="dog"/></Choices>
@@ -202,3 +203,25 @@ def test_an_image_whose_host_was_away_is_asked_for_again(
     assert asked[1:] == [[1]]
     assert pool.embeddings[np.arange(2)].tolist() == [[1, 0], [0, 0]]
     assert list(pool.unreadable) == [2]
+
+
+class Doubter:
+    """A head that wants embeddings whatever is asked for."""
+
+    on_embeddings = True
+
+    def predict(self, features: Any) -> Gaussian:
+        assert isinstance(features, np.ndarray)
+        return Gaussian(np.zeros(len(features), np.float32), np.ones(len(features), np.float32))
+
+
+def test_a_model_elsewhere_is_asked_by_embeddings_of_texts_with_spans_too(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
+) -> None:
+    """It knows texts; their words are not embedded for it."""
+    config = """<View><Text name="text" value="$text"/>
+    <Labels name="label" toName="text"><Label value="cat"/><Label value="dog"/></Labels></View>"""
+    pool = opened(store, labelstudio, encoder, tmp_path, config)
+    pool.encode()
+    pool.head = Doubter()  # type: ignore[assignment]
+    assert len(pool.predict(np.arange(3))) == 3

@@ -455,7 +455,7 @@ def test_a_round_asks_the_model_about_candidates_only(bench: Bench, monkeypatch:
 
     monkeypatch.setattr(TaskPool, "predict", watched)
     # what is looked at when nobody waits asks about the front and about samples of a fixed size
-    for name in ("look", "draw"):
+    for name in ("look", "idle"):
         monkeypatch.setattr(Review, name, lambda *_given, **_named: None)
     bench.labelstudio.label(bench.labelstudio.next()[0])
     bench.turn()

@@ -46,6 +46,7 @@ class Room:
         self.loop.sync(self.lease)
         if why := self.loop.due():
             self.loop.run(self.lease, why)
+        self.loop.tidy(busy=False)
 
     def front(self) -> list[Any]:
         current = self.store.queue.current(1)
