@@ -33,6 +33,8 @@ from backend.store import Connection, Lease, Round, Store, Version
 
 log = logging.getLogger(__name__)
 
+QUIET, SELDOM = timedelta(seconds=10), timedelta(minutes=10)
+"""What takes seconds waits until no label has come for so long; and so long at most."""
 MANY_RETIRED = 5
 """So many retired versions in Label Studio slow it down: one is erased even while labels wait."""
 
@@ -85,6 +87,7 @@ class ProjectLoop:
         self._served: str | None = None
         self._stands: tuple[Round | None, Version | None] | None = None
         self._named: set[int] = set()
+        self._idled_at = now()
         self._number = 0
         self._timings: list[StepTiming] = []
 
@@ -206,13 +209,21 @@ class ProjectLoop:
 
         And where nobody waits at all, look for doubtful labels, and draw the map that the page shows.
         """
-        if not busy and self._front is not None and (done := self._standing()[0]) is not None:
+        done = self._standing()[0]
+        if not busy and self._front is not None and done is not None and self._is_quiet(done):
+            self._idled_at = self._now()
             self._review.idle(self._front, done.number)
             self._name(self._front.annotators.ids)
         waiting = len(self._store.queue.to_erase(self._project_id))
         if waiting == 0 or (busy and waiting < MANY_RETIRED):
             return False
         return erase_one_retired(self._store, self._labelstudio, self._project_id, now=self._now())
+
+    def _is_quiet(self, done: Round) -> bool:
+        """Whether no label has come for a while; now and then also while labels do come."""
+        now = self._now()
+        finished = done.finished_at or now
+        return now - finished >= QUIET or now - self._idled_at >= SELDOM
 
     def _name(self, people: set[int]) -> None:
         """Ask once for what new annotators are called."""

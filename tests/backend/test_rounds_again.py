@@ -54,7 +54,10 @@ class Room:
 
 
 @pytest.fixture
-def room(store: Store, labelstudio: Any, encoder: Any, tmp_path: Path) -> Room:
+def room(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Room:
+    monkeypatch.setattr("backend.rounds.loop.QUIET", timedelta())
     for _ in range(60):
         labelstudio.add_task()
     return Room(store, labelstudio, encoder, tmp_path)
@@ -163,3 +166,15 @@ def test_annotators_are_called_by_their_names(room: Room) -> None:
     room.turn()
     room.loop.tidy(busy=False)
     assert room.store.access.people() == {7: "user7@example.org"}
+
+
+def test_what_takes_seconds_waits_for_a_quiet_moment(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The map is drawn when no label has come for ten seconds; and every ten minutes if they never stop."""
+    monkeypatch.setattr("backend.rounds.loop.QUIET", timedelta(seconds=10))
+    room.turn()
+    assert room.store.pages.map(1) is None
+    room.labelstudio.now += timedelta(seconds=11)
+    room.loop.tidy(busy=True)
+    assert room.store.pages.map(1) is None
+    room.loop.tidy(busy=False)
+    assert room.store.pages.map(1) is not None
