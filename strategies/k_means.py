@@ -32,10 +32,9 @@ def k_means(points: Floats, clusters: int, seed: int) -> tuple[Floats, Positions
         members = np.zeros((len(used), len(points)), np.float32)
         members[inverse, np.arange(len(points))] = 1
         centers = members @ points / members.sum(axis=1, keepdims=True)
-        moved = nearest_mean(points, centers)
-        if np.array_equal(moved, inverse):
+        home = nearest_mean(points, centers)
+        if np.array_equal(home, inverse):
             break
-        home = moved
     size = np.bincount(home, minlength=len(centers))
     return centers[size > 0], size[size > 0]
 
