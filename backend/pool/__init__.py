@@ -18,7 +18,7 @@ from backend.encoders.tokens import Tokens
 from backend.labels import Form, Input, LabelKind, Targets
 from backend.labels.forms import groups
 from backend.models import Features, Head
-from backend.pool.answers import Agree, ControlAnswers, by_kind
+from backend.pool.answers import ControlAnswers
 from backend.pool.audit import audit_order
 from backend.pool.cache import CandidateRows
 from backend.pool.embeddings import EmbeddingFile
@@ -51,7 +51,6 @@ class TaskPool:
         others: Sequence[tuple[LabelKind, Encoder]] = (),
         seed: int = 0,
         read_only: bool = False,
-        agree: Agree = by_kind,
         fetch: FetchImages = no_images,
         tokens: Callable[[Sequence[str]], Tokens] | None = None,
         progress: Progress = silent,
@@ -66,8 +65,8 @@ class TaskPool:
         self.answers: NDArray[np.int64] = np.empty(0, np.int64)
         self.skipped: Mask = np.empty(0, np.bool_)
         self.order: NDArray[np.float64] = np.empty(0)
-        self.primary = ControlAnswers(kind, agree=agree)
-        self.others = tuple(ControlAnswers(other, agree=agree) for other, _ in others)
+        self.primary = ControlAnswers(kind)
+        self.others = tuple(ControlAnswers(other) for other, _ in others)
         self._labelled: Mask = np.empty(0, np.bool_)
         self._unanswered: Mask = np.empty(0, np.bool_)
         self._in_audit: Mask = np.empty(0, np.bool_)

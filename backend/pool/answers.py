@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 
 from backend.labels import LabelKind
-from backend.labels.forms import Target, Targets, blank, label_counts, put
+from backend.labels.forms import Targets, blank, label_counts, put
 from backend.models import Head
 from backend.store import Answer
 from strategies.types import Mask
-
-Agree: TypeAlias = Callable[[LabelKind, Sequence[tuple[int | None, Target]]], Target | None]
-"""Makes one target of (annotator, target), oldest first."""
-
-
-def by_kind(kind: LabelKind, given: Sequence[tuple[int | None, Target]]) -> Target | None:
-    """Let the kind of label decide, every annotator alike."""
-    return kind.agree([target for _, target in given])
 
 
 class ControlAnswers:
@@ -29,14 +20,13 @@ class ControlAnswers:
     head:     what learned them, None while they are too few
     """
 
-    def __init__(self, kind: LabelKind, *, agree: Agree = by_kind) -> None:
+    def __init__(self, kind: LabelKind) -> None:
         self.kind = kind
         self.head: Head | None = None
         self.has_target: Mask = np.empty(0, np.bool_)
         self.targets: Targets = blank(kind.form, 0, len(kind.labels))
         self.is_truth: Mask = np.empty(0, np.bool_)
         self.unknown: dict[int, tuple[str, ...]] = {}
-        self._agree = agree
 
     def grow(self, more: int) -> None:
         """Add `more` rows that nobody has answered."""
@@ -47,9 +37,9 @@ class ControlAnswers:
     def read(self, row: int, submitted: Sequence[Answer]) -> None:
         """Take in what was submitted of the task in `row`; ground truth goes before all other answers."""
         truth = [answer for answer in submitted if answer.ground_truth]
-        found = [(answer.completed_by, self.kind.target(answer.result)) for answer in truth or submitted]
-        given = [(who, target) for who, target in found if target is not None]
-        target = self._agree(self.kind, given) if given else None
+        found = [self.kind.target(answer.result) for answer in truth or submitted]
+        given = [target for target in found if target is not None]
+        target = self.kind.agree(given) if given else None
         put(self.kind.form, self.targets, row, target)
         self.has_target[row] = target is not None
         self.is_truth[row] = target is not None and bool(truth)

@@ -10,7 +10,6 @@ from backend.encoders import Encoder, Takes
 from backend.encoders.tokens import Tokens
 from backend.labels import Form, LabelKind
 from backend.pool import TaskPool
-from backend.pool.answers import Agree, by_kind
 from backend.pool.encoded import FetchImages, no_images
 from backend.store import Store
 
@@ -23,7 +22,7 @@ def open_pool(
     load_encoder: Callable[[Takes], Encoder],
     *,
     seed: int,
-    agree: Agree = by_kind,
+    read_only: bool = False,
     fetch: FetchImages = no_images,
     progress: Progress = silent,
     pause: Callable[[], None] = lambda: None,
@@ -38,7 +37,7 @@ def open_pool(
         encoders[0],
         others=list(zip(kinds[1:], encoders[1:], strict=True)),
         seed=seed,
-        agree=agree,
+        read_only=read_only,
         fetch=fetch,
         tokens=_tokens(kinds, encoders),
         progress=progress,

@@ -12,11 +12,9 @@ from backend.config import ProjectConfig
 from backend.config.types import Queue
 from backend.domain import Origin
 from backend.labels import Form
-from backend.models import Head
-from backend.models import make as make_head
-from backend.models import names as head_names
 from backend.models.remote import NAME as REMOTE
-from backend.pool import ControlAnswers, TaskPool
+from backend.pool import TaskPool
+from backend.pool.proxies import fit_proxy
 from backend.rounds.compose import Place, Source, compose
 from backend.rounds.doubts import NONE
 from backend.rounds.recall import drawn
@@ -25,8 +23,6 @@ from strategies.registry import build
 from strategies.seals import find_seals
 from strategies.types import Candidates, Mask, Positions, QueryStrategy, Ranking
 
-DEFAULT, PREFERENCE = "linear", "preference"
-"""The head where the configuration names none; and its twin for pairs, which minds no order."""
 BEGUN_AT_MOST = 5
 """How many fronts' worth of tasks may wait for further annotators."""
 MOST_TEXTS = 2000
@@ -43,28 +39,12 @@ class Selection:
 
 def fit_heads(pool: TaskPool, config: ProjectConfig) -> None:
     """Fit the proxy of every control on all its labels; none where they are too few to tell anything."""
-    if config.proxy.name != REMOTE:  # which sets the head itself
-        pool.head = _fitted(pool, pool.primary, config.proxy.name, config)
-    for control in pool.others:
-        known = head_names(control.kind.form)
-        control.head = _fitted(
-            pool, control, config.proxy.name if config.proxy.name in known else DEFAULT, config
-        )
-
-
-def _fitted(pool: TaskPool, control: ControlAnswers, name: str, config: ProjectConfig) -> Head | None:
-    kind = control.kind
-    if kind.form is Form.REGIONS:  # drawn by people, or by a model elsewhere
-        return None
-    if kind.takes == "pair" and name == DEFAULT:
-        name = PREFERENCE
-    rows = np.flatnonzero(pool.live & control.has_target)
-    options = config.proxy.options if name == config.proxy.name else {}
-    head = make_head(name, options, classes=len(kind.labels), form=kind.form)
-    if not head.can_fit(control.targets[rows]):
-        return None
-    head.fit(pool.features(rows, control), control.targets[rows], seed=config.queue.seed)
-    return head
+    for control in (pool.primary, *pool.others):
+        first = control is pool.primary
+        if first and config.proxy.name == REMOTE:  # which sets the head itself
+            continue
+        rows = np.flatnonzero(pool.live & control.has_target)
+        control.head = fit_proxy(pool, control, rows, config, strict=first)
 
 
 def select(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backend.config import ProjectConfig
 from backend.domain import ConfigError, Progress, silent
-from backend.encoders import Encoder
+from backend.encoders import Encoder, make_for
 from backend.encoders import make as make_encoder
 from backend.simulate.data import Data
 from backend.simulate.encoding import encode
@@ -25,17 +25,13 @@ from backend.store import Store
 from strategies.registry import build
 from strategies.types import Floats
 
-FOR_PICTURES, FOR_TEXTS = "image", "sentence"
 CACHE = "simulate"
 """The folder of embeddings within the store's home."""
 
 
 def encoder_for(config: ProjectConfig, *, pictures: bool) -> Encoder:
     """Make the configured encoder, or the default one for pictures where that one takes texts (and so on)."""
-    configured = make_encoder(config.encoder.name, config.encoder.options)
-    if (configured.takes == "image") == pictures:
-        return configured
-    return make_encoder(FOR_PICTURES if pictures else FOR_TEXTS, {})
+    return make_for("image" if pictures else "text", config.encoder.name, config.encoder.options)
 
 
 def load_project(

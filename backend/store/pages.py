@@ -243,23 +243,6 @@ class Pages:
         with self._database.read() as db:
             return [Annotator(*row) for row in db.execute(query)]
 
-    def labels_by_day(self, project_id: int) -> list[tuple[str, int, float]]:
-        """List (day in UTC, labels, seconds) of all that was given, oldest first."""
-        when = sa.func.coalesce(annotation.c.created_at, annotation.c.seen_at)
-        day = sa.cast(sa.func.date(when), sa.Text).label("day")
-        query = (
-            sa.select(day, sa.func.count(), sa.func.coalesce(sa.func.sum(annotation.c.lead_time), 0.0))
-            .where(
-                annotation.c.project_id == project_id,
-                annotation.c.task_id.is_not(None),
-                ~annotation.c.was_cancelled,
-            )
-            .group_by(day)
-            .order_by(day)
-        )
-        with self._database.read() as db:
-            return [(str(row[0]), int(row[1]), float(row[2])) for row in db.execute(query)]
-
     def map(self, project_id: int) -> PoolMap | None:
         """Give the map of the pool, if one was drawn."""
         query = sa.select(

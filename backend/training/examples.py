@@ -16,12 +16,10 @@ from backend.labels import Form, LabelKind
 from backend.labels.forms import Span, Target, Targets, gather, one
 from backend.labels.reading import read_all
 from backend.models import Decided, Head, answers
-from backend.models import make as make_head
-from backend.models import names as head_names
 from backend.pool import TaskPool
-from backend.pool.answers import Agree, by_kind
 from backend.pool.encoded import FetchImages, no_images
-from backend.pool.opening import encoded_as
+from backend.pool.opening import open_pool
+from backend.pool.proxies import fit_proxy
 from backend.store import Store
 from strategies.types import Mask, Positions
 
@@ -68,32 +66,21 @@ def open_read_only(
     *,
     load_encoder: LoadEncoder | None = None,
     fetch: FetchImages = no_images,
-    agree: Agree = by_kind,
 ) -> TaskPool:
     """Open and read the pool of the primary control beside a worker that writes it; no row is encoded."""
-    known = store.projects.get(project_id)
-    kind = read_all(known.label_config, primary=config.labels.control).kinds[0]
 
     def configured(takes: Takes) -> Encoder:
         return make_for(takes, config.encoder.name, config.encoder.options)
 
-    encoder = (load_encoder or configured)(encoded_as(kind))
-    tokens = None
-    if kind.form is Form.SPANS:
-        from backend.encoders.token_encoder import token_encoder
-
-        tokens = token_encoder(encoder).encode_tokens
-    pool = TaskPool(
+    pool = open_pool(
         store,
         project_id,
         home,
-        kind,
-        encoder,
+        [kind_of(store, project_id, config)],
+        load_encoder or configured,
         seed=config.queue.seed,
         read_only=True,
-        agree=agree,
         fetch=fetch,
-        tokens=tokens,
     )
     pool.refresh()
     return pool
@@ -116,19 +103,8 @@ def inputs(pool: TaskPool, rows: Positions, fetch: FetchImages = no_images) -> l
 
 
 def fitted_proxy(pool: TaskPool, config: ProjectConfig, rows: Positions) -> Head | None:
-    """Fit the configured proxy to `rows` alone; None where they are too few or not encoded yet."""
-    kind = pool.kind
-    known = head_names(kind.form)
-    if kind.form is Form.REGIONS or not known:
-        return None
-    rows = rows[rows < len(pool.embeddings)]
-    name = config.proxy.name if config.proxy.name in known else known[0]
-    options = config.proxy.options if name == config.proxy.name else {}
-    head = make_head(name, options, classes=len(kind.labels), form=kind.form)
-    if not len(rows) or not head.can_fit(pool.targets[rows]):
-        return None
-    head.fit(pool.features(rows), pool.targets[rows], seed=config.queue.seed)
-    return head
+    """Fit the proxy to `rows` alone; None where they are too few or not encoded yet."""
+    return fit_proxy(pool, pool.primary, rows[rows < len(pool.embeddings)], config)
 
 
 def proxy_answers(pool: TaskPool, head: Head, rows: Positions) -> Decided | None:

@@ -18,7 +18,6 @@ from backend.labels import LabelKind
 from backend.models.remote import NAME as REMOTE
 from backend.models.targets import AUTO, Model, load_target, make_target, misfit, suited
 from backend.pool import TaskPool
-from backend.pool.answers import Agree, by_kind
 from backend.pool.encoded import FetchImages, no_images
 from backend.store import Lease, Store, TargetVersion, TrainingState
 from backend.training.examples import Examples, inputs, open_read_only, split, usable
@@ -42,7 +41,7 @@ class TrainingStopped(NextlabelError):
 class Trainer:
     """Trains one project's target under a lease of its own.
 
-    load_encoder, fetch, agree: as for the pool of the rounds
+    load_encoder, fetch: as for the pool of the rounds
     pause: called between steps; what it raises stops the training, which goes on later
     """
 
@@ -54,7 +53,6 @@ class Trainer:
     now: Clock
     load_encoder: Callable[[Takes], Encoder] | None = None
     fetch: FetchImages = no_images
-    agree: Agree = by_kind
     progress: Progress = silent
     pause: Callable[[], None] = lambda: None
     _lost: list[str] = field(default_factory=list)
@@ -86,7 +84,6 @@ class Trainer:
             self.home,
             load_encoder=self.load_encoder,
             fetch=self.fetch,
-            agree=self.agree,
         )
         name = chosen(pool.kind, self.config)
         version = self._version(lease, pool, name, why)
