@@ -57,27 +57,23 @@ class Registry(Generic[Made]):
         known = [option for option in self.options(name) if option not in given]
         for option in options:
             if option not in known:
-                raise ConfigError(_unknown(f"option of {self._noun} {name!r}", option, known))
+                raise ConfigError(unknown(f"option of {self._noun} {name!r}", option, known))
         try:
             inspect.signature(constructor).bind(**options, **given)
         except TypeError as error:
             raise ConfigError(f"{self._noun} {name!r}: {error}; its options are {_listed(known)}") from error
         return constructor(**options, **given)
 
-    @staticmethod
-    def unknown(noun: str, name: str, known: Iterable[str]) -> str:
-        """Say that `name` is none of `known`, and which is the nearest."""
-        return _unknown(noun, name, known)
-
     def constructor(self, name: str) -> Callable[..., Made]:
         """Look up what is registered under `name`; ConfigError names the nearest valid name."""
         names = self.names()
         if name not in names:
-            raise ConfigError(_unknown(self._noun, name, names))
+            raise ConfigError(unknown(self._noun, name, names))
         return self._constructors[name]
 
 
-def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
+def unknown(noun: str, name: str, known: Iterable[str]) -> str:
+    """Say that `name` is none of `known`, and which is the nearest."""
     valid = list(known)
     near = difflib.get_close_matches(name, valid, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar
 from backend.domain import ConfigError
 from backend.encoders.tokens import Tokens
 from backend.labels.forms import Form, Targets
-from backend.registry import Registry
+from backend.registry import Registry, unknown
 from strategies.types import Floats, Prediction
 
 Features: TypeAlias = Floats | Tokens
@@ -105,4 +105,4 @@ def check(name: str, options: Mapping[str, Any]) -> None:
                 errors.append(error)
             else:
                 return
-    raise errors[0] if errors else ConfigError(Registry.unknown("head", name, names()))
+    raise errors[0] if errors else ConfigError(unknown("head", name, names()))

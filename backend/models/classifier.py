@@ -13,25 +13,21 @@ from backend.domain import EncoderError, Progress, silent
 from backend.encoders.arithmetic import unit
 from backend.encoders.checkpoint import PACKAGED, locate
 from backend.encoders.sentence import MINILM
-from backend.labels.forms import Form, Targets, groups, label_counts
+from backend.labels.forms import Form, Targets
 from backend.labels.kinds import Takes
-from backend.models import Decided
 from backend.models.fine_tuning import Recipe, whole
-from backend.models.fine_tuning.base import FineTuned, check_lengths, where
-from backend.models.fine_tuning.thresholds import tuned
+from backend.models.fine_tuning.base import where
+from backend.models.fine_tuning.labelling import Labelling, labels_of
 from backend.models.logistic import log_softmax
 from backend.models.targets import TARGETS
-from strategies.types import BadInput, Floats, Probabilities, TagProbabilities
+from strategies.types import Floats, Probabilities, TagProbabilities
 
 if TYPE_CHECKING:
     from backend.models.fine_tuning.network import Network
 
-_ENOUGH = 200
-"""From so many rows on, tags set some aside: to stop early, and for thresholds."""
-
 
 @TARGETS("classifier")
-class Classifier(FineTuned):
+class Classifier(Labelling):
     """Predict classes or tags of texts, or of pairs of texts, with a fine-tuned transformer.
 
     The head starts from a logistic regression on what the transformer already sees in the texts, then all but
@@ -50,7 +46,6 @@ class Classifier(FineTuned):
     """
 
     name = "classifier"
-    learns: ClassVar[frozenset[Form]] = frozenset({Form.CLASSES, Form.TAGS})
     takes: ClassVar[frozenset[Takes]] = frozenset({"text", "pair"})
 
     def __init__(
@@ -82,15 +77,13 @@ class Classifier(FineTuned):
             precision=precision,
             recipe=recipe,
             balance=balance,
+            holdout=holdout,
             record=record,
         )
         whole("classifier", "max_tokens", max_tokens, 4)
         self.max_tokens = max_tokens
-        self.balance = balance
         self.record = record
-        self.holdout = holdout
         self._dynamics: Floats | None = None
-        self._thresholds: Floats = np.full(len(self.labels), 0.5, np.float32)
 
     @property
     def dynamics(self) -> Floats | None:
@@ -100,15 +93,6 @@ class Classifier(FineTuned):
         left out are not there.
         """
         return self._dynamics
-
-    @property
-    def thresholds(self) -> Floats:
-        """From which probability on each tag is given, (tags,)."""
-        return self._thresholds
-
-    def can_fit(self, targets: Targets) -> bool:
-        """Whether `targets` (n, ...) name two classes or more, or some tag."""
-        return enough(self.form, targets)
 
     def fit(
         self,
@@ -129,13 +113,11 @@ class Classifier(FineTuned):
         """
         from backend.models.fine_tuning.objectives import objective
 
-        check_targets(self.form, inputs, targets, len(self.labels))
+        self._check(inputs, targets)
         progress("load the checkpoint", 0, None)
         network = self._fresh()
         tokens = network.tokens(inputs)
-        aside = self.form is Form.TAGS and self.holdout is None and len(targets) >= _ENOUGH
-        share = 0.1 if aside else self.recipe.holdout
-        trained, watched = self._split(groups(self.form, targets, len(self.labels)), seed, share)
+        trained, watched = self._parts(targets, seed)
         record = self._empty_record(len(targets), len(trained))
         self._learn(
             network,
@@ -148,22 +130,14 @@ class Classifier(FineTuned):
             checkpoints=self._checkpoints(checkpoints, inputs, targets, seed),
             record=record,
         )
-        if self.form is Form.TAGS:
-            self._thresholds = np.full(len(self.labels), 0.5, np.float32)
-            if len(watched):
-                seen = sigmoid(network.outputs(tokens.take(watched)))
-                self._thresholds = tuned(seen, targets[watched])
+        self._tune(network, tokens, targets, watched)
         self._network = network
         self._dynamics = None if record is None else _seen(record)
 
     def predict(self, inputs: Sequence[Any]) -> Probabilities | TagProbabilities:
         """Predict for n texts: one member, (1, n, labels); of classes each row sums to one."""
         network = self._fitted("predict")
-        return probabilities(self.form, network.outputs(network.tokens(inputs)))
-
-    def decide(self, inputs: Sequence[Any], prediction: Any) -> Decided:  # noqa: ARG002 - not needed
-        """Answer the likeliest class with its probability, or the tags above their thresholds."""
-        return decided(self.form, prediction, self._thresholds)
+        return self._probabilities(network.outputs(network.tokens(inputs)))
 
     def features(self, inputs: Sequence[Any]) -> Floats:
         """What the head sees of n texts: (n, d), unit length."""
@@ -171,11 +145,6 @@ class Classifier(FineTuned):
         if len(inputs) == 0:
             return np.empty((0, network.head.in_features), np.float32)
         return unit(network.outputs(network.tokens(inputs), features=True))
-
-    def save(self, folder: Path) -> None:
-        """Write `folder`, all or nothing: safetensors, tokenizer, settings."""
-        about = {"target": self.name, "form": self.form, "thresholds": self._thresholds.tolist()}
-        self._fitted("save").save(folder, about)
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "auto", precision: str = "auto") -> Self:
@@ -185,20 +154,16 @@ class Classifier(FineTuned):
         if not (folder / "config.json").is_file():
             raise EncoderError(f"cannot load a text classifier from {folder}: expected a config.json in it")
         network = _network(folder, None, None, device=device, precision=precision, most_tokens=None)
-        config = network.model.config
-        several = config.problem_type == "multi_label_classification"
+        labels, form = labels_of(network.model.config)
         model = cls(
-            [str(config.id2label[place]) for place in sorted(config.id2label)],
-            form=Form.TAGS if several else Form.CLASSES,
+            labels,
+            form=form,
             model=str(folder),
             device=device,
             precision=precision,
             max_tokens=network.most_tokens,
         )
-        model._network = network
-        kept = read_mark(folder)[0].get("thresholds", [])
-        if several and len(kept) == len(model.labels):
-            model._thresholds = np.array(kept, np.float32)
+        model._restore(network, read_mark(folder)[0].get("thresholds", []))
         return model
 
     @cached_property
@@ -222,42 +187,6 @@ class Classifier(FineTuned):
         return np.full(shape, np.nan, dtype=np.float32)
 
 
-def enough(form: Form, targets: Targets) -> bool:
-    """Whether `targets` (n, ...) name two classes or more, or some tag."""
-    if form is Form.TAGS:
-        return bool(targets.any())
-    return len(np.unique(targets)) >= 2
-
-
-def check_targets(form: Form, inputs: Sequence[Any], targets: Targets, labels: int) -> None:
-    """Raise BadInput unless there is a class or a set of tags for each input, and enough of them."""
-    check_lengths(inputs, targets, form, labels)
-    if not enough(form, targets):
-        found = int((label_counts(form, targets, labels) > 0).sum())
-        wanted = "classes; expected two or more" if form is Form.CLASSES else "tags; expected some"
-        raise BadInput(f"{len(targets)} targets name {found} {wanted}")
-    if form is Form.CLASSES and (targets.min() < 0 or targets.max() >= labels):
-        raise BadInput(f"targets lie in [{targets.min()}, {targets.max()}]; expected [0, {labels - 1}]")
-
-
-def probabilities(form: Form, logits: Floats) -> Probabilities | TagProbabilities:
-    """Make what `predict` gives of logits (n, labels)."""
-    if form is Form.TAGS:
-        return TagProbabilities(sigmoid(logits)[None])
-    values = np.exp(log_softmax(logits))
-    evidence = logits.max(axis=1, initial=-np.inf) - np.log(values.max(axis=1, initial=0))
-    return Probabilities(values[None], evidence.astype(np.float32))
-
-
-def decided(form: Form, prediction: Any, thresholds: Floats) -> Decided:
-    """Answer classes by their probability, or tags by their thresholds, as sure as of the least sure tag."""
-    mean = prediction.values.mean(axis=0)
-    if form is Form.CLASSES:
-        return Decided(mean.argmax(axis=1), mean.max(axis=1, initial=0))
-    given = mean >= thresholds
-    return Decided(given, np.where(given, mean, 1 - mean).min(axis=1, initial=1))
-
-
 def _network(
     folder: Path,
     labels: tuple[str, ...] | None,
@@ -277,8 +206,3 @@ def _seen(logits: Floats) -> Floats:
     """Probabilities of the epochs that took place."""
     took_place = ~np.isnan(logits).all(axis=(1, 2))
     return np.exp(log_softmax(logits[took_place]))
-
-
-def sigmoid(logits: Floats) -> Floats:
-    """Make probabilities of logits, each by itself."""
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)

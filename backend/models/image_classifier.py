@@ -4,31 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from backend.domain import EncoderError, Progress, silent
 from backend.encoders.checkpoint import PACKAGED
-from backend.labels.forms import Form, Targets, groups
+from backend.labels.forms import Form, Targets
 from backend.labels.kinds import Takes
-from backend.models import Decided
-from backend.models.classifier import check_targets, decided, enough, probabilities, sigmoid
 from backend.models.fine_tuning import Recipe
-from backend.models.fine_tuning.base import FineTuned, where
-from backend.models.fine_tuning.thresholds import tuned
+from backend.models.fine_tuning.base import where
+from backend.models.fine_tuning.labelling import Labelling, labels_of
 from backend.models.targets import TARGETS
-from strategies.types import Floats, Probabilities, TagProbabilities
+from strategies.types import Probabilities, TagProbabilities
 
 if TYPE_CHECKING:
     from backend.models.fine_tuning.images import ImageNetwork
 
-_ENOUGH = 200
-"""From so many rows on, tags set some aside: to stop early, and for thresholds."""
-
 
 @TARGETS("image_classifier")
-class ImageClassifier(FineTuned):
+class ImageClassifier(Labelling):
     """Predict classes or tags of image files with a fine-tuned network.
 
     The head starts from a logistic regression on what the network already sees; then all of it is trained, or
@@ -46,7 +39,6 @@ class ImageClassifier(FineTuned):
     """
 
     name = "image_classifier"
-    learns: ClassVar[frozenset[Form]] = frozenset({Form.CLASSES, Form.TAGS})
     takes: ClassVar[frozenset[Takes]] = frozenset({"image"})
 
     def __init__(
@@ -69,20 +61,15 @@ class ImageClassifier(FineTuned):
     ) -> None:
         recipe = Recipe(epochs, batch, rate, head_rate, decay, 1.0, layers, holdout or 0.0, patience)
         super().__init__(
-            labels, form, model=model, device=device, precision=precision, recipe=recipe, balance=balance
+            labels,
+            form,
+            model=model,
+            device=device,
+            precision=precision,
+            recipe=recipe,
+            balance=balance,
+            holdout=holdout,
         )
-        self.balance = balance
-        self.holdout = holdout
-        self._thresholds: Floats = np.full(len(self.labels), 0.5, np.float32)
-
-    @property
-    def thresholds(self) -> Floats:
-        """From which probability on each tag is given, (tags,)."""
-        return self._thresholds
-
-    def can_fit(self, targets: Targets) -> bool:
-        """Whether `targets` (n, ...) name two classes or more, or some tag."""
-        return enough(self.form, targets)
 
     def fit(
         self,
@@ -100,16 +87,14 @@ class ImageClassifier(FineTuned):
         from backend.models.fine_tuning.images import Pictures, fit_size, load
         from backend.models.fine_tuning.objectives import objective
 
-        check_targets(self.form, inputs, targets, len(self.labels))
+        self._check(inputs, targets)
         progress("load the checkpoint", 0, None)
         device, half = _where(self.device, self.precision)
         network = load(self.model, self.labels, self.form, device=device, half=half)
         if self.model == PACKAGED:
             fit_size(network, inputs)
         pictures = Pictures(list(inputs))
-        aside = self.form is Form.TAGS and self.holdout is None and len(targets) >= _ENOUGH
-        share = 0.1 if aside else self.recipe.holdout
-        trained, watched = self._split(groups(self.form, targets, len(self.labels)), seed, share)
+        trained, watched = self._parts(targets, seed)
         self._learn(
             network,
             pictures,
@@ -120,11 +105,7 @@ class ImageClassifier(FineTuned):
             progress=progress,
             checkpoints=self._checkpoints(checkpoints, inputs, targets, seed),
         )
-        if self.form is Form.TAGS:
-            self._thresholds = np.full(len(self.labels), 0.5, np.float32)
-            if len(watched):
-                seen = sigmoid(network.outputs(pictures.take(watched)))
-                self._thresholds = tuned(seen, targets[watched])
+        self._tune(network, pictures, targets, watched)
         self._network = network
 
     def predict(self, inputs: Sequence[str]) -> Probabilities | TagProbabilities:
@@ -132,16 +113,7 @@ class ImageClassifier(FineTuned):
         from backend.models.fine_tuning.images import Pictures
 
         network: ImageNetwork = self._fitted("predict")
-        return probabilities(self.form, network.outputs(Pictures(list(inputs))))
-
-    def decide(self, inputs: Sequence[str], prediction: Any) -> Decided:  # noqa: ARG002 - not needed
-        """Answer the likeliest class with its probability, or the tags above their thresholds."""
-        return decided(self.form, prediction, self._thresholds)
-
-    def save(self, folder: Path) -> None:
-        """Write `folder`, all or nothing: safetensors, processor, settings."""
-        about = {"target": self.name, "form": self.form, "thresholds": self._thresholds.tolist()}
-        self._fitted("save").save(folder, about)
+        return self._probabilities(network.outputs(Pictures(list(inputs))))
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "auto", precision: str = "auto") -> Self:
@@ -152,19 +124,9 @@ class ImageClassifier(FineTuned):
             raise EncoderError(f"cannot load an image classifier from {folder}: expected a config.json in it")
         found, half = _where(device, precision)
         network = load(str(folder), None, None, device=found, half=half)
-        config = network.model.config
-        several = config.problem_type == "multi_label_classification"
-        model = cls(
-            [str(config.id2label[place]) for place in sorted(config.id2label)],
-            form=Form.TAGS if several else Form.CLASSES,
-            model=str(folder),
-            device=device,
-            precision=precision,
-        )
-        model._network = network
-        kept = thresholds_of(folder)
-        if several and len(kept) == len(model.labels):
-            model._thresholds = np.array(kept, np.float32)
+        labels, form = labels_of(network.model.config)
+        model = cls(labels, form=form, model=str(folder), device=device, precision=precision)
+        model._restore(network, thresholds_of(folder))
         return model
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from backend.domain import ConfigError
 from backend.models.remote.client import MlBackend, checked_url
 from backend.models.remote.doubt import DOUBTS
-from backend.registry import Registry
+from backend.registry import unknown
 
 NAME = "remote"
 
@@ -83,7 +83,7 @@ def read_options(options: Mapping[str, Any]) -> RemoteOptions:
     known = list(inspect.signature(RemoteOptions).parameters)
     for name in options:
         if name not in known:
-            raise ConfigError(Registry.unknown("option of 'remote'", name, known))
+            raise ConfigError(unknown("option of 'remote'", name, known))
     if "url" not in options:
         raise ConfigError(
             "remote: no url; expected the address of an ML backend, as in {url: http://host:9091}"
