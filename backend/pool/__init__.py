@@ -225,6 +225,10 @@ class TaskPool:
             self.order[rows] = audit_order(self.task_ids[rows], seed=self._seed + self.project_id)
             self.live[rows] = [state.live for state in changed]
             live = {state.task_id: state.row for state in changed if state.live}
+            for control in (self.primary, *self.others):
+                for state in changed:
+                    if not state.live:
+                        control.drop(state.row)
             self._read_answers(live)
             self._labelled[rows] = self.live[rows] & self.primary.has_target[rows]
             self._unanswered[rows] = self.live[rows] & (self.answers[rows] == 0) & ~self.skipped[rows]

@@ -9,6 +9,7 @@ import numpy as np
 from backend.labels import LabelKind
 from backend.labels.forms import Targets, blank, label_counts, put
 from backend.models import Head
+from backend.quality.consensus import Given
 from backend.store import Answer
 from strategies.types import Mask
 
@@ -17,6 +18,7 @@ class ControlAnswers:
     """Targets of one control tag over a pool's rows.
 
     targets:  (n, ...) by the kind's form   has_target: (n,)   is_truth: (n,) the target is ground truth
+    given:    every answer that can be read, by row, oldest first
     head:     what learned them, None while they are too few
     """
 
@@ -26,6 +28,7 @@ class ControlAnswers:
         self.has_target: Mask = np.empty(0, np.bool_)
         self.targets: Targets = blank(kind.form, 0, len(kind.labels))
         self.is_truth: Mask = np.empty(0, np.bool_)
+        self.given: dict[int, list[Given]] = {}
         self.unknown: dict[int, tuple[str, ...]] = {}
 
     def grow(self, more: int) -> None:
@@ -36,17 +39,28 @@ class ControlAnswers:
 
     def read(self, row: int, submitted: Sequence[Answer]) -> None:
         """Take in what was submitted of the task in `row`; ground truth goes before all other answers."""
-        truth = [answer for answer in submitted if answer.ground_truth]
-        found = [self.kind.target(answer.result) for answer in truth or submitted]
-        given = [target for target in found if target is not None]
-        target = self.kind.agree(given) if given else None
+        truth = any(answer.ground_truth for answer in submitted)
+        given = [
+            Given(row, answer.completed_by, target, answer.ground_truth, answer.lead_time)
+            for answer in submitted
+            if (target := self.kind.target(answer.result)) is not None
+        ]
+        counted = [each.target for each in given if each.ground_truth or not truth]
+        target = self.kind.agree(counted) if counted else None
+        self.drop(row)
+        if given:
+            self.given[row] = given
         put(self.kind.form, self.targets, row, target)
         self.has_target[row] = target is not None
-        self.is_truth[row] = target is not None and bool(truth)
+        self.is_truth[row] = target is not None and truth
         unknown = tuple(dict.fromkeys(label for a in submitted for label in self.kind.unknown(a.result)))
-        self.unknown.pop(row, None)
         if unknown:
             self.unknown[row] = unknown
+
+    def drop(self, row: int) -> None:
+        """Forget who answered what in `row`, as when its task is gone or has another content."""
+        self.given.pop(row, None)
+        self.unknown.pop(row, None)
 
     def counts(self, live: Mask) -> dict[str, int]:
         """How many answers of the rows `live` (n,) carry each label."""

@@ -47,7 +47,7 @@ class FrontMaker:
         self._config = config
         self._target = target
         self._remote = remote
-        self.annotators = Annotators(store, config, pool.project_id)
+        self.annotators = Annotators(config)
         self.doubts = Doubts(config)
         self._asked_again: dict[int, int] = {}
         self._needed = False

@@ -213,7 +213,7 @@ class ProjectLoop:
         if not busy and self._front is not None and done is not None and self._is_quiet(done):
             self._idled_at = self._now()
             self._review.idle(self._front, done.number)
-            self._name(self._front.annotators.ids)
+            self._name(self._front.annotators.ids(self._front.pool))
         waiting = len(self._store.queue.to_erase(self._project_id))
         if waiting == 0 or (busy and waiting < MANY_RETIRED):
             return False

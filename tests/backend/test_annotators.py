@@ -31,7 +31,7 @@ class Played:
         store.projects.connect(labelstudio.info, {}, now=labelstudio.now)
         kinds = read_all(labelstudio.info.label_config).kinds
         self.pool: TaskPool = open_pool(store, 1, folder, kinds, lambda takes: encoder, seed=0)
-        self.annotators = Annotators(store, self.config, 1)
+        self.annotators = Annotators(self.config)
 
     def read(self) -> None:
         tasks, now = list(self.labelstudio.tasks_.values()), self.labelstudio.now

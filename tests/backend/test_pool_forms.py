@@ -225,3 +225,21 @@ def test_a_model_elsewhere_is_asked_by_embeddings_of_texts_with_spans_too(
     pool.encode()
     pool.head = Doubter()  # type: ignore[assignment]
     assert len(pool.predict(np.arange(3))) == 3
+
+
+def test_answers_move_to_the_row_of_the_new_content(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
+) -> None:
+    """Who answered an edited task, and with which unknown label, is kept of the row that lives, once."""
+    answer(labelstudio, 1, ("label", "choices", {"choices": ["cat"]}))
+    answer(labelstudio, 2, ("label", "choices", {"choices": ["horse"]}))
+    pool = opened(store, labelstudio, encoder, tmp_path, SEVERAL)
+    assert (list(pool.primary.given), list(pool.primary.unknown)) == ([0], [1])
+    now, end = labelstudio._tick(), len(pool)
+    edited = [replace(labelstudio.tasks_[id_], data={"text": f"new {id_}"}, updated_at=now) for id_ in (1, 2)]
+    store.tasks.record(1, edited, asked_at=now, now=now)
+    pool.refresh()
+    assert (list(pool.primary.given), list(pool.primary.unknown)) == ([end], [end + 1])
+    store.tasks.remove(1, [1, 2], now=labelstudio._tick())
+    pool.refresh()
+    assert (pool.primary.given, pool.primary.unknown_labels) == ({}, [])
