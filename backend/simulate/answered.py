@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from backend.config import ProjectConfig
 from backend.domain import ConfigError, Progress, silent
 from backend.encoders import Encoder
-from backend.encoders.arithmetic import unit
 from backend.labels.forms import Form, Targets, gather
+from backend.pool.encoded import difference
 from backend.simulate.data import FEWEST, MOST_HELD_OUT, SHARE
 from backend.simulate.encoding import encode
 from backend.simulate.examples import text_digest
@@ -139,7 +139,7 @@ class AnsweredKind:
                 encode(texts, encoder, home / CACHE, digest=text_digest, progress=progress, step=step)
                 for texts in zip(*(example.texts for example in examples), strict=True)
             ]
-            return parts[0] if len(parts) == 1 else unit(parts[0] - parts[1])
+            return parts[0] if len(parts) == 1 else difference(*parts)
 
         test = truth = None
         if data.test is not None:
