@@ -3,6 +3,7 @@
     python tests/benchmarks/fine_tuning.py accuracy snips --rows 500
     python tests/benchmarks/fine_tuning.py accuracy banking77
     python tests/benchmarks/fine_tuning.py speed --rows 1000 --epochs 3 --plain-epochs 10 --turns 3
+    python tests/benchmarks/fine_tuning.py speed --rows 10003 --device cuda
 
 `accuracy`: the packaged MiniLM fine-tuned on some or all rows, and the proxy (a linear head on the same
 MiniLM's frozen embeddings, its strength by cross-validation) on the same rows; both on the data's own test.
@@ -32,6 +33,7 @@ import packs
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, logging
 
+from backend.encoders.arithmetic import has_bfloat16
 from backend.encoders.checkpoint import PACKAGED, locate
 from backend.encoders.sentence import MINILM
 from backend.models import answers, make
@@ -62,13 +64,13 @@ def timed(
 
 
 def plain(
-    texts: Sequence[str], targets: Positions, classes: int, epochs: int, seed: int
+    texts: Sequence[str], targets: Positions, classes: int, epochs: int, seed: int, device: str
 ) -> Callable[[Sequence[str]], Positions]:
     """What `Trainer` does."""
     folder = str(locate(PACKAGED, MINILM))
     torch.manual_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=classes)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=classes).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     steps = -(-len(texts) // BATCH) * epochs
     warm = max(1, steps // 10)
@@ -79,8 +81,8 @@ def plain(
     model.train()
     for _ in range(epochs):
         for rows in torch.randperm(len(texts)).split(BATCH):
-            batch = tokenizer.pad({"input_ids": [ids[row] for row in rows]}, return_tensors="pt")
-            loss = model(**batch, labels=torch.from_numpy(targets[rows.numpy()])).loss
+            batch = tokenizer.pad({"input_ids": [ids[row] for row in rows]}, return_tensors="pt").to(device)
+            loss = model(**batch, labels=torch.from_numpy(targets[rows.numpy()]).to(device)).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -92,8 +94,10 @@ def plain(
         found = []
         with torch.inference_mode():
             for start in range(0, len(asked), 64):
-                batch = tokenizer(list(asked[start : start + 64]), padding=True, return_tensors="pt")
-                found.append(model(**batch).logits.argmax(dim=1).numpy())
+                batch = tokenizer(list(asked[start : start + 64]), padding=True, return_tensors="pt").to(
+                    device
+                )
+                found.append(model(**batch).logits.argmax(dim=1).cpu().numpy())
         return np.concatenate(found)
 
     return predict
@@ -105,10 +109,11 @@ def ours(
     classes: int,
     epochs: int | None,
     seed: int,
+    device: str,
     checkpoints: Path | None = None,
 ) -> Callable[[Sequence[str]], Positions]:
     labels = [str(target) for target in range(classes)]
-    model = Classifier(labels, epochs=epochs, batch=BATCH, rate=RATE, device="cpu")
+    model = Classifier(labels, epochs=epochs, batch=BATCH, rate=RATE, device=device)
     model.fit(texts, targets, seed=seed, checkpoints=checkpoints)
     return lambda asked: model.predict(asked).mean.argmax(axis=1)
 
@@ -124,7 +129,7 @@ def kept(name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def accuracy(name: str, rows: int | None, epochs: int | None, turns: int) -> None:
+def accuracy(name: str, rows: int | None, epochs: int | None, turns: int, device: str) -> None:
     """Print both accuracies on the test part of the data set `name`."""
     (pool, test), data = packs.SETS[name][0](), packs.encoded(name)
     rows = min(rows or len(pool), len(pool))
@@ -142,7 +147,7 @@ def accuracy(name: str, rows: int | None, epochs: int | None, turns: int) -> Non
             held = [text for text, _ in test]
             state = KEPT / f"{name}-{rows}-{turn}"  # noqa: B023
             run = timed(
-                lambda: ours(texts, targets, data.classes, epochs, turn, state),  # noqa: B023
+                lambda: ours(texts, targets, data.classes, epochs, turn, device, state),  # noqa: B023
                 held,
                 data.truth,
                 rows,
@@ -150,7 +155,7 @@ def accuracy(name: str, rows: int | None, epochs: int | None, turns: int) -> Non
             return asdict(run)
 
         for title, measure in (("linear head", linear), ("fine-tuned", fine_tuned)):
-            key = f"{name}-{rows}-{epochs}-{turn}-{title.replace(' ', '-')}"
+            key = f"{name}-{rows}-{epochs}-{turn}-{title.replace(' ', '-')}{suffix(device)}"
             found[title].append(kept(key, measure)["accuracy"])
             print(f"{name}, {rows} rows, turn {turn}: {title} {found[title][-1]:.4f}", flush=True)
     gains = [mine - base for base, mine in zip(found["linear head"], found["fine-tuned"], strict=True)]
@@ -161,11 +166,17 @@ def accuracy(name: str, rows: int | None, epochs: int | None, turns: int) -> Non
     )
 
 
-def speed(rows: int, epochs: int, plain_epochs: int, turns: int, test: int) -> None:
+def suffix(device: str) -> str:
+    """What a kept file's name says of a device; nothing of a processor."""
+    return "" if device == "cpu" else f"-{device.replace(':', '')}"
+
+
+def speed(rows: int, epochs: int, plain_epochs: int, turns: int, test: int, device: str) -> None:
     """Print rows a second of both loops, their ratio, and how accurate what they trained is."""
     pool, held_out = packs.banking77()
     names = sorted({label for _, label in pool})
     found: dict[str, list[Run]] = {"plain loop": [], "nextlabel": []}
+    torch.ones(2, 2, device=device).matmul(torch.ones(2, 2, device=device))  # wakes the device up
     for turn in range(turns):
         train = np.random.default_rng([turn, 7]).permutation(len(pool))[:rows]
         asked = np.random.default_rng([turn, 8]).permutation(len(held_out))[:test]
@@ -175,11 +186,12 @@ def speed(rows: int, epochs: int, plain_epochs: int, turns: int, test: int) -> N
         truth = np.array([names.index(held_out[row][1]) for row in asked])
         for title, fit, times in (("plain loop", plain, plain_epochs), ("nextlabel", ours, epochs)):
             key = f"speed-{rows}-{times}-{test}-{turn}-{torch.get_num_threads()}-{title.replace(' ', '-')}"
+            key += suffix(device)
             run = kept(
                 key,
                 lambda: asdict(
                     timed(
-                        lambda: fit(texts, targets, len(names), times, turn),  # noqa: B023
+                        lambda: fit(texts, targets, len(names), times, turn, device),  # noqa: B023
                         held,  # noqa: B023
                         truth,  # noqa: B023
                         rows * times,  # noqa: B023
@@ -188,8 +200,8 @@ def speed(rows: int, epochs: int, plain_epochs: int, turns: int, test: int) -> N
             )
             found[title].append(Run(**run))
             print(f"turn {turn}: {title} {run}", flush=True)
-    bfloat16 = torch.cpu._is_avx512_bf16_supported()
-    print(f"banking77, {rows} rows; {torch.get_num_threads()} threads, bfloat16 {bfloat16}")
+    where = torch.cuda.get_device_name() if device != "cpu" else f"{torch.get_num_threads()} threads"
+    print(f"banking77, {rows} rows; {where}, bfloat16 {has_bfloat16(device)}")
     for title, runs in found.items():
         by_clock = statistics.median(run.rows / run.seconds for run in runs)
         by_cpu = statistics.median(run.rows / run.cpu for run in runs)
@@ -220,13 +232,15 @@ def main() -> None:
     second.add_argument("--plain-epochs", type=int, default=10)
     second.add_argument("--turns", type=int, default=3)
     second.add_argument("--test", type=int, default=1000)
+    for part in (first, second):
+        part.add_argument("--device", default="cpu", help="cpu or cuda")
     asked = parser.parse_args()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if asked.part == "accuracy":
-        accuracy(asked.name, asked.rows, asked.epochs, asked.turns)
+        accuracy(asked.name, asked.rows, asked.epochs, asked.turns, asked.device)
     else:
-        speed(asked.rows, asked.epochs, asked.plain_epochs, asked.turns, asked.test)
+        speed(asked.rows, asked.epochs, asked.plain_epochs, asked.turns, asked.test, asked.device)
 
 
 if __name__ == "__main__":
