@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from backend.encoders.image import ImageEncoder
 from backend.encoders.sentence import SentenceEncoder
 from backend.labels.forms import Form, Span, gather
 from backend.models.classifier import Classifier
-from backend.models.fine_tuning import checkpoints
+from backend.models.fine_tuning import checkpoints, recorder
 from backend.models.regressor import Regressor
 from backend.models.tagger import Tagger
 
@@ -86,6 +88,43 @@ def test_killed_there_and_begun_again_it_learns_the_same(
     again.fit(inputs, targets, seed=0, progress=count, checkpoints=tmp_path)
     assert steps[0] == 7
     np.testing.assert_allclose(numbers(again, inputs), numbers(undisturbed, inputs), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_recorded_it_learns_what_it_learns_step_by_step(
+    checkpoint: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Graphs of padded batches, without dropout: the same predictions but for rounding."""
+    config = checkpoint / "config.json"
+    silent = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    calm = checkpoint.parent / f"calm-{kind}"
+    shutil.copytree(checkpoint, calm)
+    (calm / "config.json").write_text(json.dumps(json.loads(config.read_text()) | silent))
+    recorded, inputs, targets = target_of(kind, calm)
+    recorded.fit(inputs, targets, seed=0)
+    monkeypatch.setattr(recorder, "MOST", 0)
+    plain, _, _ = target_of(kind, calm)
+    plain.fit(inputs, targets, seed=0)
+    np.testing.assert_allclose(numbers(recorded, inputs), numbers(plain, inputs), atol=2e-2, rtol=2e-2)
+
+
+def test_what_cannot_be_recorded_is_run_step_by_step(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A network that looks at its numbers while it runs: one line in the log, and the training goes on."""
+    from transformers import BertModel
+
+    whole = BertModel.forward
+
+    def looking(self: Any, *given: Any, **named: Any) -> Any:
+        assert int(named["attention_mask"].sum()) > 0
+        return whole(self, *given, **named)
+
+    monkeypatch.setattr(BertModel, "forward", looking)
+    model, inputs, targets = target_of("classifier", checkpoint)
+    model.fit(inputs, targets, seed=0)
+    assert sum("not recorded" in line for line in caplog.messages) == 1
+    assert (model.predict(inputs).mean.argmax(axis=1) == targets).mean() > 0.5
 
 
 def test_sentences_are_embedded_as_on_a_processor(checkpoint: Path) -> None:

@@ -27,6 +27,7 @@ from backend.models.fine_tuning.network import (
     translated,
     write_mark,
 )
+from backend.models.fine_tuning.recorder import Forward
 from strategies.types import Floats, Positions
 
 if TYPE_CHECKING:
@@ -84,6 +85,10 @@ class ImageNetwork:
         with torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.half):
             found: torch.Tensor = self.model(pixel_values=torch.from_numpy(pixels).to(self.device)).logits
         return found.float()
+
+    def learning(self, batch: int) -> Forward:  # noqa: ARG002 - as its like
+        """Give what runs batches while the network learns: reading pictures takes longer than its kernels."""
+        return self.logits
 
     def outputs(self, inputs: Pictures, *, features: bool = False) -> Floats:
         """Logits (n, width) of all images; or, with `features`, what the head sees of them (n, d)."""

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from backend.domain import EncoderError
 from backend.labels.forms import Form
 from backend.models.fine_tuning.batches import Rows, Tokens, ordered, pad
 from backend.models.fine_tuning.pooling import is_mean_pooled, mean_pooled, standard
+from backend.models.fine_tuning.recorder import Forward, Recorder
 from strategies.types import Floats, Positions
 
 MARK = "nextlabel.json"
@@ -76,18 +78,26 @@ class Network:
         """The id that padding is made of."""
         return self.tokenizer.pad_token_id or 0
 
+    def arrays(self, inputs: Tokens, rows: Positions) -> dict[str, NDArray[np.int64]]:
+        """What the model is given of the rows (m,) of `inputs`, each (m, longest)."""
+        named = dict(zip(("input_ids", "attention_mask"), inputs.padded(rows), strict=True))
+        if inputs.kinds is not None:
+            named["token_type_ids"], _ = pad([inputs.kinds[row] for row in rows], 0)
+        return named
+
     def logits(self, inputs: Tokens, rows: Positions) -> torch.Tensor:
         """Run the rows (m,) of `inputs`: (m, width), or of tokens (m, longest, width), float32."""
-        given = [torch.from_numpy(each).to(self.device) for each in inputs.padded(rows)]
-        named = dict(zip(("input_ids", "attention_mask"), given, strict=True))
-        if inputs.kinds is not None:
-            kinds, _ = pad([inputs.kinds[row] for row in rows], 0)
-            named["token_type_ids"] = torch.from_numpy(kinds).to(self.device)
-        short = self.device == "cpu" and given[0].shape[1] <= EAGER
+        arrays = self.arrays(inputs, rows)
+        short = self.device == "cpu" and arrays["input_ids"].shape[1] <= EAGER
         self.model.config._attn_implementation = "eager" if short else "sdpa"
+        given = {name: torch.from_numpy(each).to(self.device) for name, each in arrays.items()}
         with torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.half):
-            found: torch.Tensor = self.model(**named).logits
+            found: torch.Tensor = self.model(**given).logits
         return found.float()
+
+    def learning(self, batch: int) -> Forward:
+        """Give what runs batches of at most `batch` rows while the network learns."""
+        return self.logits if self.device == "cpu" else Recorder(self, batch).logits
 
     def outputs(self, inputs: Tokens, *, features: bool = False) -> Floats:
         """Logits (n, width) of all rows; or, with `features`, what the head sees of them (n, d).

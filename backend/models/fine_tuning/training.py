@@ -12,6 +12,7 @@ from backend.domain import Progress
 from backend.models.fine_tuning import Recipe
 from backend.models.fine_tuning.batches import Rows, ordered, shuffled
 from backend.models.fine_tuning.checkpoints import Checkpoints, State, moving
+from backend.models.fine_tuning.recorder import Forward
 from strategies.types import Floats, Positions
 
 Loss: TypeAlias = Callable[[torch.Tensor, Positions], torch.Tensor]
@@ -39,6 +40,9 @@ class Trainable(Protocol):
 
     def logits(self, inputs: Any, rows: Positions) -> torch.Tensor:
         """Run the rows (m,) of `inputs`: (m, …, width) float32."""
+
+    def learning(self, batch: int) -> Forward:
+        """Give what does the same for batches of at most `batch` rows while it learns."""
 
 
 def train(
@@ -70,6 +74,7 @@ def train(
     trained = [part for group in optimizer.param_groups for part in group["params"]]
     state = checkpoints.read(network.model, optimizer) if checkpoints else None
     state = state or State()
+    forward = network.learning(recipe.batch)
     if record is not None:
         if state.record is not None:
             record[:] = state.record.numpy()
@@ -82,7 +87,7 @@ def train(
                 torch.manual_seed(seed * 1_000_003 + state.step)
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak"] * share(state.step)
-                logits = network.logits(inputs, rows[places])
+                logits = forward(inputs, rows[places])
                 value: Any = loss(logits, rows[places])  # untyped there
                 value.backward()
                 torch.nn.utils.clip_grad_norm_(trained, recipe.clip)
