@@ -31,6 +31,19 @@ class Window:
         features: Floats = centered @ self.axes
         return features
 
+    def times(self, tokens: Tokens, weights: Floats) -> Floats:
+        """Give the features times `weights` (width, columns) without making them: (tokens, columns).
+
+        Cost: tokens x d x columns, where the features alone are tokens x width^2.
+        """
+        d, gist = self.gist.shape
+        turned = self.axes @ weights
+        own: Floats = tokens.values.astype(np.float32) - self.center
+        found: Floats = own @ turned[:d] - self.shift @ turned
+        found += _moved(own @ (self.gist @ turned[d : d + gist]), tokens, 1)
+        found += _moved(own @ (self.gist @ turned[d + gist :]), tokens, -1)
+        return found
+
     @classmethod
     def of(cls, tokens: Tokens) -> Window:
         """Find the axes of `tokens`, one token at least."""
@@ -47,11 +60,15 @@ def _beside(tokens: Tokens, center: Floats, gist: Floats) -> Floats:
     """Put the gist of the token before and of the one after beside each token; zeros where a text ends."""
     own: Floats = tokens.values.astype(np.float32) - center
     brief = own @ gist
+    return np.hstack([own, _moved(brief, tokens, 1), _moved(brief, tokens, -1)])
+
+
+def _moved(rows: Floats, tokens: Tokens, by: int) -> Floats:
+    """Give each token the row of the one before it (1) or after it (-1); zeros where a text ends."""
     edges = tokens.starts[np.append(True, tokens.starts[1:] > tokens.starts[:-1])]
-    before, after = np.zeros_like(brief), np.zeros_like(brief)
-    before[1:], after[:-1] = brief[:-1], brief[1:]
-    before[edges[:-1]], after[edges[1:] - 1] = 0, 0
-    return np.hstack([own, before, after])
+    moved: Floats = np.roll(rows, by, axis=0)
+    moved[edges[:-1] if by == 1 else edges[1:] - 1] = 0
+    return moved
 
 
 def _axes(centered: Floats) -> Floats:

@@ -41,10 +41,13 @@ class Field:
         """Score each tag at each token by its `features` (tokens, width): (tokens, tags)."""
         return spread(features @ self.weights) + self.bias
 
-    def marginals(self, features: Floats, batch: Batch, *, temperature: float = 1.0) -> Floats:
-        """Probability of each tag at each token, (tokens, tags)."""
+    def marginals(self, shared: Floats, batch: Batch, *, temperature: float = 1.0) -> Floats:
+        """Probability of each tag at each token, (tokens, tags).
+
+        shared: the tokens' features times `weights`, (tokens, 2 + labels)
+        """
         heat = np.float32(1 / temperature)
-        scores = self.scores(features) * heat
+        scores = (spread(shared) + self.bias) * heat
         return forward_backward(scores, self.moves * heat, self.begin * heat, batch).marginals
 
 

@@ -100,7 +100,8 @@ class SpansHead:
         if len(features.values) == 0:
             return TokenProbabilities(np.empty((0, count(self.classes)), np.float32), features.starts)
         batch = Batch(features.starts)
-        marginals = field.marginals(window(features), batch, temperature=self._temperature)
+        shared = window.times(features, field.weights)
+        marginals = field.marginals(shared, batch, temperature=self._temperature)
         return TokenProbabilities(marginals, features.starts)
 
     def decide(self, features: Tokens, prediction: TokenProbabilities) -> Decided:
@@ -171,10 +172,10 @@ class SpansHead:
         if not tags[kept[1]].any():
             return 1.0
         field = self._fit(seen[kept[1]], tags[kept[1]], kept[0])
-        scores, batch, truth = seen[held[1]], Batch(held[0]), tags[held[1]]
+        shared, batch, truth = seen[held[1]] @ field.weights, Batch(held[0]), tags[held[1]]
 
         def surprise(heat: float) -> float:
-            found = field.marginals(scores, batch, temperature=heat)
+            found = field.marginals(shared, batch, temperature=heat)
             logs = np.log(np.maximum(found[np.arange(len(truth)), truth], _TINY))
             return float(-logs.sum(dtype=np.float64)) + (math.log(heat) / _SPREAD) ** 2 / 2
 

@@ -14,6 +14,7 @@ from backend.encoders.tokens import Tokens
 from backend.labels.forms import Form, Span, gather
 from backend.models import answers, make
 from backend.models.chain import Batch, forward_backward, likeliest
+from backend.models.span_features import Window
 from backend.models.span_field import _Problem, gathered, spread
 from backend.models.span_tags import allowed, count, spans_of, tags_of
 from backend.models.spans import SpansHead
@@ -113,6 +114,26 @@ def made(offsets_of_texts):
     starts = np.concatenate([[0], np.cumsum([len(each) for each in offsets_of_texts])]).astype(np.int64)
     offsets = np.array([pair for each in offsets_of_texts for pair in each], np.int64).reshape(-1, 2)
     return Tokens(np.zeros((len(offsets), 2), np.float32), starts, offsets)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=30)
+def test_features_times_weights_need_no_features(seed):
+    """The same as making them, word by word: a text's ends see zeros beside them, empty texts are skipped."""
+    rng = np.random.default_rng(seed)
+    lengths = np.append(rng.integers(0, 4, 6), 2)
+    values = rng.normal(size=(lengths.sum(), 5)).astype(np.float32)
+    tokens = Tokens(values, np.append(0, np.cumsum(lengths)), np.zeros((len(values), 2), np.int64))
+    window = Window.of(tokens)
+    weights = rng.normal(size=(len(window.shift), 3)).astype(np.float32)
+    texts = [values[low:high] - window.center for low, high in itertools.pairwise(tokens.starts)]
+    rows = []
+    for words in texts:
+        padded = [np.zeros(window.gist.shape[1]), *(words @ window.gist), np.zeros(window.gist.shape[1])]
+        rows += [np.concatenate([word, padded[at], padded[at + 2]]) for at, word in enumerate(words)]
+    features = (np.array(rows) - window.shift) @ window.axes
+    np.testing.assert_allclose(window(tokens), features, atol=1e-4)
+    np.testing.assert_allclose(window.times(tokens, weights), features @ weights, atol=1e-3)
 
 
 @given(st.data())
