@@ -149,7 +149,7 @@ class Classifier(Labelling):
     @classmethod
     def load(cls, folder: Path, *, device: str = "auto", precision: str = "auto") -> Self:
         """Read what `save` wrote, or any text classifier of transformers; EncoderError where it is none."""
-        from backend.models.fine_tuning.network import read_mark
+        from backend.models.fine_tuning.folders import read_mark
 
         if not (folder / "config.json").is_file():
             raise EncoderError(f"cannot load a text classifier from {folder}: expected a config.json in it")

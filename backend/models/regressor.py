@@ -139,7 +139,8 @@ class Regressor(FineTuned):
     @classmethod
     def load(cls, folder: Path, *, device: str = "auto", precision: str = "auto") -> Self:
         """Read what `save` wrote, or any text regressor of transformers; EncoderError where it is none."""
-        from backend.models.fine_tuning.network import load, read_mark
+        from backend.models.fine_tuning.folders import read_mark
+        from backend.models.fine_tuning.network import load
 
         if not (folder / "config.json").is_file():
             raise EncoderError(f"cannot load a text regressor from {folder}: expected a config.json in it")

@@ -149,7 +149,8 @@ class Tagger(FineTuned):
     @classmethod
     def load(cls, folder: Path, *, device: str = "auto", precision: str = "auto") -> Self:
         """Read what `save` wrote, or any BIO tagger of transformers; EncoderError where it is none."""
-        from backend.models.fine_tuning.network import load, read_mark
+        from backend.models.fine_tuning.folders import read_mark
+        from backend.models.fine_tuning.network import load
         from backend.models.fine_tuning.spans import span_labels
 
         if not (folder / "config.json").is_file():

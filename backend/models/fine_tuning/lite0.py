@@ -14,7 +14,7 @@ import torch
 
 from backend.encoders.efficientnet import WIDTH
 from backend.labels.forms import Form
-from backend.models.fine_tuning.network import PROBLEMS
+from backend.models.fine_tuning.folders import PROBLEMS
 
 OPEN = 30.0
 """Its sigmoid is 1 in float32."""
