@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from rich.text import Text
+
+from backend.cli.output import Said, red
 from backend.store import Store, TrainingState
 
 
@@ -24,23 +27,25 @@ def describe(store: Store, project_id: int, figures: Mapping[str, Any], now: dat
     }
 
 
-def lines(entry: dict[str, Any]) -> list[tuple[str, str]]:
+def lines(entry: dict[str, Any]) -> list[tuple[str, Said]]:
     """Give (name, what to say)."""
-    found = [("budget", _budget(entry["budget"]))]
+    found: list[tuple[str, Said]] = [("budget", _budget(entry["budget"]))]
     if entry["target"]:
         found.append(("target", _said(entry["target"])))
     if entry["unreadable"]:
         first = "; ".join(entry["unreadable"]["first"])
-        found.append(("unreadable", f"[red]{entry['unreadable']['tasks']:,} inputs[/red]: {first}"))
+        found.append(
+            ("unreadable", Text.assemble(red(f"{entry['unreadable']['tasks']:,} inputs"), f": {first}"))
+        )
     if entry["remote_trouble"]:
-        found.append(("remote", f"[red]{entry['remote_trouble']}[/red]"))
+        found.append(("remote", red(str(entry["remote_trouble"]))))
     if entry["doubtful"]:
         found.append(("doubtful", f"{entry['doubtful']:,} labels look wrong (queue.relabel_share)"))
     return found
 
 
-def _budget(budget: dict[str, Any]) -> str:
-    return f"[red]the queue is closed: {budget['says']}[/red]" if budget["closed"] else str(budget["says"])
+def _budget(budget: dict[str, Any]) -> Said:
+    return red(f"the queue is closed: {budget['says']}") if budget["closed"] else str(budget["says"])
 
 
 def _target(store: Store, project_id: int) -> dict[str, Any] | None:
@@ -60,13 +65,13 @@ def _target(store: Store, project_id: int) -> dict[str, Any] | None:
     }
 
 
-def _said(target: dict[str, Any]) -> str:
+def _said(target: dict[str, Any]) -> Said:
     name = f"{target['name']} {target['number']}"
     serves = "none serves yet" if target["serves"] is None else f"number {target['serves']} pre-annotates"
     match target["state"]:
         case TrainingState.RUNNING:
             return f"{name} is being trained; {serves}"
         case TrainingState.FAILED:
-            return f"[red]{name}: {target['error']}[/red]; {serves}"
+            return Text.assemble(red(f"{name}: {target['error']}"), f"; {serves}")
         case _:
             return f"{name}, from {target['labelled']:,} labels: {target['decision']}; {serves}"

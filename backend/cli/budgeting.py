@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from backend.budget import Standing, allowance, as_fields, budget_of, history, save_budget, save_stand
-from backend.cli.output import as_json, console
+from backend.cli.output import as_json, console, sheet
 from backend.cli.setup import Setup
 from backend.cli.spending import describe, lines
 from backend.domain import ConfigError, utc_now
@@ -171,13 +171,8 @@ def _show(store: Store, project: int, now: datetime, *, as_json_: bool) -> None:
     if as_json_:
         as_json(describe(store, project, allowed, now))
         return
-    title = f"[bold]Project {project}: {escape(store.projects.get(project).title)}[/bold]"
-    table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column()
-    for name, value in lines(store, project, allowed, now):
-        table.add_row(name, value)
-    console().print(table)
+    title = Text(f"Project {project}: {store.projects.get(project).title}", style="bold")
+    console().print(sheet(title, lines(store, project, allowed, now)))
 
 
 def _show_history(store: Store, project: int, *, as_json_: bool) -> None:
@@ -194,7 +189,7 @@ def _show_history(store: Store, project: int, *, as_json_: bool) -> None:
     for change in changes:
         what = change.field if change.subject == "budget" else f"{change.subject}: {change.field}"
         row = (f"{change.at:%Y-%m-%d %H:%M}", change.author, what, change.old or "-", change.new or "-")
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*row)
     console().print(table)
 
 

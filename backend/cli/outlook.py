@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backend.cli.output import Said, red
+
 METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
@@ -26,16 +28,16 @@ def shown(figures: Mapping[str, Any], value: float, digits: int = 0) -> str:
     return f"{value:.2f}" if figures.get("metric") == "spearman" else f"{value:.{digits}%}"
 
 
-def lines(entry: dict[str, Any]) -> list[tuple[str, str]]:
+def lines(entry: dict[str, Any]) -> list[tuple[str, Said]]:
     """Give (name, what to say) of what is known of it so far."""
-    found = []
+    found: list[tuple[str, Said]] = []
     if entry["forecast"]:
         found.append(("forecast", _forecast(entry["forecast"])))
     if entry["agreement"]:
         found.append(("agreement", _agreement(entry["agreement"])))
     contests = entry["against_random"]
     worse = [contest for contest in contests if contest["worse"]]
-    found += [("strategy", f"[red]{contest['says']}[/red]") for contest in worse]
+    found += [("strategy", red(contest["says"])) for contest in worse]
     if contests and not worse:
         found.append(("strategy", "; ".join(contest["says"] for contest in contests)))
     if entry["savings"]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
 
 from backend.domain import Progress
+
+Said: TypeAlias = str | Text
+"""What is written as it is; styled where it is a `Text`."""
 
 
 def as_json(value: Any) -> None:
@@ -22,8 +27,26 @@ def as_json(value: Any) -> None:
 
 
 def console() -> Console:
-    """Make a console on standard output."""
-    return Console(highlight=False)
+    """Make a console on standard output.
+
+    It takes nothing in a text for markup: titles and labels of projects may hold [brackets] and :colons:.
+    """
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def red(said: str) -> Text:
+    """Say what needs somebody."""
+    return Text(said, style="red")
+
+
+def sheet(title: Said, lines: Iterable[tuple[str, Said]]) -> Table:
+    """Lay out what a project is and does: a title above names and what is said of each."""
+    table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column()
+    for name, value in lines:
+        table.add_row(name, value)
+    return table
 
 
 @contextmanager

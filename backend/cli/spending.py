@@ -6,23 +6,22 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from rich.markup import escape
+from rich.text import Text
 
 from backend.budget import Allowance, Budget, as_fields, recommend, wording
+from backend.cli.output import Said
 from backend.store import Store
 
 
-def lines(store: Store, project: int, allowed: Allowance, now: datetime) -> list[tuple[str, str]]:
+def lines(store: Store, project: int, allowed: Allowance, now: datetime) -> list[tuple[str, Said]]:
     """Say in words what was set, spent and is left, and what to do."""
     budget = allowed.budget.value
-    found = [("budget", escape(_limits(budget)))]
+    found: list[tuple[str, Said]] = [("budget", _limits(budget))]
     if allowed.budget.revision:
         at = f"{allowed.budget.at:%Y-%m-%d %H:%M} UTC"
-        found.append(
-            ("set by", escape(f"{allowed.budget.author}, {at} (revision {allowed.budget.revision})"))
-        )
-    found.append(("spent", escape(_spent(allowed))))
-    found.append(("left", escape(allowed.says)))
+        found.append(("set by", f"{allowed.budget.author}, {at} (revision {allowed.budget.revision})"))
+    found.append(("spent", _spent(allowed)))
+    found.append(("left", allowed.says))
     if allowed.pace.known:
         found.append(("a label", f"costs about {allowed.pace.seconds:.0f} s of annotation"))
     closure = store.closures.get(project)
@@ -30,10 +29,10 @@ def lines(store: Store, project: int, allowed: Allowance, now: datetime) -> list
         found.append(("queue", _queue(closure.closed, closure.settled)))
         for channel, told in closure.told.items():
             outcome = "was told" if told.get("ok") else f"was not told: {told.get('error')}"
-            found.append((channel, escape(f"the manager {outcome}")))
+            found.append((channel, f"the manager {outcome}"))
     advice = recommend(store, project, now=now, allowed=allowed)
-    found.append(("advice", f"[bold]{advice.advice}[/bold]"))
-    return found + [("", escape(reason.says)) for reason in advice.reasons]
+    found.append(("advice", Text(advice.advice, style="bold")))
+    return found + [("", reason.says) for reason in advice.reasons]
 
 
 def describe(store: Store, project: int, allowed: Allowance, now: datetime) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from backend.cli import beside, outlook
-from backend.cli.output import ago, as_json, console
+from backend.cli.output import Said, ago, as_json, console, red, sheet
 from backend.cli.setup import Setup
 from backend.domain import RoundState, utc_now
 from backend.store import Connection, Store
@@ -86,20 +87,16 @@ def describe(store: Store, known: Connection, now: datetime) -> dict[str, Any]:
 
 
 def _table(entry: dict[str, Any], now: datetime) -> Table:
-    state = "" if entry["connected"] else "  [dim](disconnected)[/dim]"
-    title = f"[bold]Project {entry['project']}: {entry['title']}[/bold]{state}"
-    table = Table(title=title, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column()
-    for name, value in _lines(entry, now):
-        table.add_row(name, value)
-    return table
+    title = Text(f"Project {entry['project']}: {entry['title']}", style="bold")
+    if not entry["connected"]:
+        title = Text.assemble(title, ("  (disconnected)", "dim"))
+    return sheet(title, _lines(entry, now))
 
 
-def _lines(entry: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
-    lines = []
+def _lines(entry: dict[str, Any], now: datetime) -> list[tuple[str, Said]]:
+    lines: list[tuple[str, Said]] = []
     if entry["trouble"]:
-        lines.append(("trouble", f"[red]{entry['trouble']}[/red]"))
+        lines.append(("trouble", red(entry["trouble"])))
     if entry["progress"]:
         lines.append(("at work", "{step}: {done:,} of {total:,}".format(**entry["progress"])))
     skipped = f", {entry['skipped']:,} skipped" if entry["skipped"] else ""

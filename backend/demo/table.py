@@ -80,7 +80,7 @@ def table(picture: Picture) -> Table:
     drawn.add_row("last round", _seconds(seen.last_round), "")
     drawn.add_row("label to new order", _seconds(seen.delay), "")
     if picture.outside_front:
-        drawn.add_row("[red]served outside the queue[/red]", str(picture.outside_front), "")
+        drawn.add_row(Text("served outside the queue", style="red"), str(picture.outside_front), "")
     return drawn
 
 
