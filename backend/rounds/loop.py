@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
@@ -55,6 +55,14 @@ class Models:
     remote: Callable[[Connection, LabelKind], RemoteModel | None] = lambda _known, _kind: None
 
 
+class Stands(NamedTuple):
+    """The last round, the last one that was finished, and the version that is served."""
+
+    latest: Round | None
+    done: Round | None
+    current: Version | None
+
+
 class ProjectLoop:
     """What one project needs from round to round, kept in the worker's memory and rebuilt from the store."""
 
@@ -85,7 +93,7 @@ class ProjectLoop:
         self._front: FrontMaker | None = None
         self._review = self._new_review()
         self._served: str | None = None
-        self._stands: tuple[Round | None, Version | None] | None = None
+        self._stands: Stands | None = None
         self._named: set[int] = set()
         self._idled_at = now()
         self._number = 0
@@ -135,17 +143,19 @@ class ProjectLoop:
         """Say why a round should run now; None while there is nothing to do. Looks at the store alone."""
         known = self._store.projects.get(self._project_id)
         if self._gate.check(known).closed:
-            last = self._standing()[0]
+            last = self._standing().done
             return "the last labels" if last is not None and last.change not in (None, known.change) else None
         if known.wanted:
             return known.wanted
         if known.polled_at is None:
             return None
-        last, current = self._standing()
+        latest, last, current = self._standing()
         if last is None or last.change is None:
             return "first round"
         if current is not None and self._served not in (None, current.version):
             return f"Label Studio serves {self._served!r}, not our queue"
+        if latest is not last and latest is not None:  # it broke, or was killed: what it was for is still due
+            return latest.why
         if known.change == last.change:
             return None
         labels = self._store.annotations.news_since(self._project_id, last.change)
@@ -159,17 +169,17 @@ class ProjectLoop:
 
     def _is_low(self) -> bool:
         """Whether so much of the front is answered that a new one is needed, good or bad."""
-        last, current = self._standing()
+        _, last, current = self._standing()
         size = int(last.figures.get("front", 0)) if last is not None else 0
         return self._left(current) < self._config.queue.low * size or current is None
 
-    def _standing(self) -> tuple[Round | None, Version | None]:
-        """The last finished round, and the version served; looked up again after they can have changed."""
+    def _standing(self) -> Stands:
+        """How the project stands; looked up again after it can have changed."""
         if self._stands is None:
-            self._stands = (
-                self._store.rounds.latest(self._project_id, RoundState.DONE),
-                self._store.queue.current(self._project_id),
-            )
+            latest = done = self._store.rounds.latest(self._project_id)
+            if latest is not None and latest.state is not RoundState.DONE:
+                done = self._store.rounds.latest(self._project_id, RoundState.DONE)
+            self._stands = Stands(latest, done, self._store.queue.current(self._project_id))
         return self._stands
 
     def _left(self, current: Version | None) -> int:
@@ -200,6 +210,7 @@ class ProjectLoop:
 
     def failed(self, error: str) -> None:
         """Write down why the round broke, if it had not finished."""
+        self._stands = None
         if self._number == 0:
             return
         self._store.rounds.fail(self._project_id, self._number, error, steps=self._timings, now=self._now())
@@ -209,7 +220,7 @@ class ProjectLoop:
 
         And where nobody waits at all, look for doubtful labels, and draw the map that the page shows.
         """
-        done = self._standing()[0]
+        done = self._standing().done
         if not busy and self._front is not None and done is not None and self._is_quiet(done):
             self._idled_at = self._now()
             self._review.idle(self._front, done.number)

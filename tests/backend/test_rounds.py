@@ -183,6 +183,49 @@ def test_killed_at_any_request_it_resumes(bench: Bench, when: str, round_: int) 
     assert bench.labelstudio.next()[1]
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_round_that_broke_is_repeated_though_nothing_changed(bench: Bench, told: bool) -> None:
+    """One that was asked for too, and whether the worker could still write down why, or was killed."""
+    bench.turn()
+    bench.store.projects.want_round(1, "asked for by Ada")
+
+    def crash(name: str) -> None:
+        if name == "import_predictions":
+            raise Crash
+
+    bench.labelstudio.before = crash
+    for _ in range(2):
+        with pytest.raises(Crash):
+            bench.turn()
+        if told:
+            bench.loop.failed("HTTP 500")
+        else:
+            bench.start()
+    bench.labelstudio.before = lambda name: None
+    assert bench.loop.due() == "asked for by Ada"
+    assert bench.turn() == bench.labelstudio.info.model_version
+    latest = bench.store.rounds.latest(1)
+    assert latest is not None
+    assert (latest.number, latest.attempt, latest.state) == (2, 3, RoundState.DONE)
+    assert bench.turn() is None
+
+
+def test_a_wish_that_comes_while_a_round_runs_is_kept(bench: Bench) -> None:
+    """Though it is in the same words: the round may have looked already at what the wish is about."""
+    bench.turn()
+    bench.store.projects.want_round(1, "the budget was changed")
+
+    def again(name: str) -> None:
+        if name == "switch":
+            bench.store.projects.want_round(1, "the budget was changed")
+
+    bench.labelstudio.before = again
+    assert bench.turn() is not None
+    bench.labelstudio.before = lambda name: None
+    assert bench.turn() is not None
+    assert bench.turn() is None
+
+
 def test_killed_between_flush_and_commit_rows_are_encoded_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
