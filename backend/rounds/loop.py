@@ -154,6 +154,8 @@ class ProjectLoop:
             return "first round"
         if current is not None and self._served not in (None, current.version):
             return f"Label Studio serves {self._served!r}, not our queue"
+        if current is None and last.figures.get("front"):  # a disconnect erased it
+            return "nothing of ours is served"
         if latest is not last and latest is not None:  # it broke, or was killed: what it was for is still due
             return latest.why
         if known.change == last.change:

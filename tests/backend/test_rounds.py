@@ -226,6 +226,23 @@ def test_a_wish_that_comes_while_a_round_runs_is_kept(bench: Bench) -> None:
     assert bench.turn() is None
 
 
+def test_a_project_that_was_given_back_and_is_connected_again_gets_a_front(bench: Bench) -> None:
+    """Nothing has changed since the last round, but what it published is erased."""
+    bench.turn()
+    bench.labelstudio.label(bench.labelstudio.next()[0])
+    bench.turn()
+    for version in bench.store.queue.versions(1):
+        bench.store.queue.withdraw(1, version.version, now=bench.clock())
+    bench.labelstudio.predictions.clear()
+    bench.labelstudio.info = replace(bench.labelstudio.info, model_version="")
+    bench.store.projects.disconnect(1)
+    bench.store.projects.connect(bench.labelstudio.info, {}, now=bench.clock())
+    bench.start()
+    assert bench.turn() is not None
+    assert bench.labelstudio.next()[1]
+    assert bench.turn() is None
+
+
 def test_killed_between_flush_and_commit_rows_are_encoded_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
