@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from dataclasses import dataclass, field
 
 from flask import Request
 from werkzeug.datastructures import WWWAuthenticate
@@ -11,24 +12,37 @@ from werkzeug.exceptions import Unauthorized
 
 from backend.domain import WEBHOOK_SECRET_HEADER
 from backend.store import Connection, Store, digest
+from backend.web.attempts import Attempts
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
 
-def require_operator(request: Request, password: str | None) -> None:
-    """Raise Unauthorized unless the request may use what the operator may.
+@dataclass(frozen=True)
+class Operator:
+    """Knows who runs the installation by the configured password; `attempts` counts the wrong ones."""
 
-    HTTP basic auth with the operator's password, under any user name. Without a configured password,
-    requests from this machine only; one that a reverse proxy passed on does not count as such.
-    """
-    if password is None:
-        if not is_local(request):
-            raise Unauthorized(
-                "no password is configured: set NEXTLABEL_PASSWORD to be served from elsewhere"
-            )
-        return
-    given = request.authorization
-    if given is None or given.type != "basic" or not _equal(given.password or "", password):
+    password: str | None = field(repr=False)
+    attempts: Attempts = field(default_factory=Attempts)
+
+    def require(self, request: Request) -> None:
+        """Raise Unauthorized unless the request may use what the operator may.
+
+        HTTP basic auth with the operator's password, under any user name. Without a configured password,
+        requests from this machine only; one that a reverse proxy passed on does not count as such.
+        raises: TooManyRequests after many wrong passwords from the request's address, whatever comes next
+        """
+        if self.password is None:
+            if not is_local(request):
+                raise Unauthorized(
+                    "no password is configured: set NEXTLABEL_PASSWORD to be served from elsewhere"
+                )
+            return
+        given, address = request.authorization, request.remote_addr or ""
+        if given is not None and given.type == "basic":
+            self.attempts.check(address)
+            if _equal(given.password or "", self.password):
+                return
+            self.attempts.count(address)
         raise Unauthorized(
             "expected HTTP basic auth with the password from NEXTLABEL_PASSWORD, and any user name",
             www_authenticate=WWWAuthenticate("basic", {"realm": "nextlabel"}),

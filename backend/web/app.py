@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from backend.domain import Clock, NotFound, Outdated, StoreError
 from backend.store import Store
+from backend.web.access import Operator
 from backend.web.api import api
 from backend.web.gate import Gate
 from backend.web.inbox import Inbox
@@ -55,10 +56,11 @@ def create_app(store: Store, settings: WebSettings, *, now: Clock = _utc_now) ->
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     metrics, inbox = Metrics(store, settings, now=now), Inbox(store, patience=settings.patience_seconds)
     app.extensions[INBOX] = inbox
-    app.register_blueprint(ml_backend(store, settings))
-    app.register_blueprint(webhook(store, settings, inbox, metrics.webhooks, now=now))
-    app.register_blueprint(metrics_page(metrics, settings))
-    site = Site(store, settings, Gate(store, settings, now=now), StaticFiles(), now)
+    operator = Operator(settings.password)
+    app.register_blueprint(ml_backend(store, settings, operator))
+    app.register_blueprint(webhook(store, operator, inbox, metrics.webhooks, now=now))
+    app.register_blueprint(metrics_page(metrics, operator))
+    site = Site(store, settings, Gate(store, settings, operator.attempts, now=now), StaticFiles(), now)
     app.register_blueprint(pages(site))
     app.register_blueprint(api(site))
     _answer_errors(app, settings, site)

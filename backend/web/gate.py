@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import threading
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from flask import Request, Response, g
 from itsdangerous import BadSignature, URLSafeSerializer
-from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
+from werkzeug.exceptions import Forbidden, Unauthorized
 
 from backend.domain import Clock, NotFound
 from backend.store import Connection, Store, digest
 from backend.store.access import LOGIN_HOURS, Rights, Token
 from backend.web.access import is_local
+from backend.web.attempts import Attempts
 from backend.web.identity import identify
 from backend.web.settings import WebSettings
 
@@ -62,9 +60,9 @@ class Visitor:
 class Gate:
     """Opens to those who may come in; one per app."""
 
-    def __init__(self, store: Store, settings: WebSettings, *, now: Clock) -> None:
+    def __init__(self, store: Store, settings: WebSettings, attempts: Attempts, *, now: Clock) -> None:
         self._store, self._settings, self._now = store, settings, now
-        self._attempts = Attempts()
+        self._attempts = attempts
 
     # --- coming in -----------------------------------------------------------------------------------
 
@@ -195,25 +193,3 @@ class Gate:
     @cached_property
     def _signer(self) -> URLSafeSerializer:
         return URLSafeSerializer(self._store.access.secret("cookies"), salt=COOKIE)
-
-
-class Attempts:
-    """Counts tries to log in by address: nobody guesses a password at full speed."""
-
-    MOST, SECONDS, ADDRESSES = 20, 60.0, 1000
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._tries: OrderedDict[str, list[float]] = OrderedDict()
-
-    def count(self, address: str) -> None:
-        """Note one more; TooManyRequests when there were many within a minute."""
-        now = time.monotonic()
-        with self._lock:
-            recent = [at for at in self._tries.pop(address, []) if now - at < self.SECONDS]
-            self._tries[address] = recent
-            while len(self._tries) > self.ADDRESSES:
-                self._tries.popitem(last=False)
-            if len(recent) >= self.MOST:
-                raise TooManyRequests("too many tries to log in: wait a minute", retry_after=60)
-            recent.append(now)

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from backend.domain import Clock, RoundState
 from backend.store import Connection, Store
-from backend.web.access import require_operator
+from backend.web.access import Operator
 from backend.web.settings import WebSettings
 
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
@@ -45,13 +45,13 @@ class Metrics:
         self.registry.register(_StoreCollector(store, settings, now=now))
 
 
-def metrics_page(metrics: Metrics, settings: WebSettings) -> Blueprint:
+def metrics_page(metrics: Metrics, operator: Operator) -> Blueprint:
     """Make the page that Prometheus scrapes."""
     pages = Blueprint("metrics", __name__)
 
     @pages.get("/metrics")
     def scrape() -> Response:
-        require_operator(request, settings.password)
+        operator.require(request)
         return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
     return pages

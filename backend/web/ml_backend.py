@@ -10,14 +10,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from backend.domain import StoreError
 from backend.store import Store
 from backend.web import payloads
-from backend.web.access import require_operator
+from backend.web.access import Operator
 from backend.web.settings import WebSettings
 
 MODEL_VERSION = "nextlabel"
 """Never a queue version: Label Studio stores what /predict answers, and would serve it with the front."""
 
 
-def ml_backend(store: Store, settings: WebSettings) -> Blueprint:
+def ml_backend(store: Store, settings: WebSettings, operator: Operator) -> Blueprint:
     """Make the pages of the ML-backend protocol."""
     pages = Blueprint("ml_backend", __name__)
 
@@ -40,20 +40,20 @@ def ml_backend(store: Store, settings: WebSettings) -> Blueprint:
 
     @pages.post("/setup")
     def setup() -> Response:
-        require_operator(request, settings.password)
+        operator.require(request)
         payloads.project_of_uid(payloads.parse(request))
         return jsonify(model_version=MODEL_VERSION)
 
     @pages.post("/predict")
     def predict() -> Response:
-        require_operator(request, settings.password)
+        operator.require(request)
         body = payloads.parse(request)
         project_id, tasks = payloads.project_of_uid(body), payloads.read_tasks(body)
         return jsonify(results=_stored(store, project_id, [task.get("id") for task in tasks]))
 
     @pages.get("/versions")
     def versions() -> Response:
-        require_operator(request, settings.password)
+        operator.require(request)
         return jsonify(versions=[MODEL_VERSION])
 
     return pages

@@ -18,18 +18,17 @@ from backend.domain import WEBHOOK_SECRET_HEADER, Clock, NextlabelError, NotFoun
 from backend.store import Connection, Store
 from backend.store.database import chunks
 from backend.web import payloads
-from backend.web.access import find_sender, is_sender, require_operator
+from backend.web.access import Operator, find_sender, is_sender
 from backend.web.inbox import Heard, Inbox
 from backend.web.payloads import Unreadable
-from backend.web.settings import WebSettings
 
 _HEARD = frozenset({"ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED"})
 
 
-def webhook(store: Store, settings: WebSettings, inbox: Inbox, outcomes: Counter, *, now: Clock) -> Blueprint:
+def webhook(store: Store, operator: Operator, inbox: Inbox, outcomes: Counter, *, now: Clock) -> Blueprint:
     """Make the page that webhooks are sent to; `outcomes` counts them by their `outcome`."""
     pages = Blueprint("webhook", __name__)
-    receiver = _Receiver(store, settings, inbox, now)
+    receiver = _Receiver(store, operator, inbox, now)
 
     @pages.post("/webhook")
     def receive() -> tuple[Response, int]:
@@ -48,7 +47,7 @@ def webhook(store: Store, settings: WebSettings, inbox: Inbox, outcomes: Counter
 @dataclass(frozen=True)
 class _Receiver:
     store: Store
-    settings: WebSettings
+    operator: Operator
     inbox: Inbox
     now: Clock
 
@@ -90,7 +89,7 @@ class _Receiver:
             return project
         if action == "START_TRAINING" and WEBHOOK_SECRET_HEADER not in request.headers:
             # the page's button: sent to the ML backend, so with the ML backend's credentials
-            require_operator(request, self.settings.password)
+            self.operator.require(request)
             return project
         if project.webhook_digest is None:
             raise Unauthorized(

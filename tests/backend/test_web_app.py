@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from backend.domain import FrontTask, Origin, Project, StepTiming, StoreError, Task
 from backend.store import Store
 from backend.web import WebSettings, create_app
+from backend.web.attempts import Attempts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET, PASSWORD = "a webhook's secret", "pässwort:with colon"

@@ -18,7 +18,8 @@ from backend.budget import budget_of, stand_of
 from backend.domain import FrontTask, Origin, Project, Task
 from backend.store import Store, digest
 from backend.web import WebSettings, create_app
-from backend.web.gate import COOKIE, Attempts
+from backend.web.attempts import Attempts
+from backend.web.gate import COOKIE
 from backend.web.languages import LANGUAGES, gaps, words
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
