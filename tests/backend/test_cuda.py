@@ -20,7 +20,11 @@ from backend.models.fine_tuning import checkpoints, recorder
 from backend.models.regressor import Regressor
 from backend.models.tagger import Tagger
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    # of the first product on a thread that autograd starts
+    pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS:UserWarning"),
+]
 KINDS = ("classifier", "tags", "regressor", "tagger")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,15 @@ def test_large_shapes_and_large_batches_run_as_they_are(
     assert record.shapes == []
     run(tokens, np.array([0]))
     assert record.shapes == [(8, 16)]
+
+
+def test_networks_of_other_kinds_run_as_they_are(tmp_path: Path) -> None:
+    """They may look at their numbers while they run, which a recording does not survive."""
+    folder = tiny(tmp_path / "distilbert", "distilbert")
+    other = load(folder, LABELS, Form.CLASSES, device="cpu", half=False, most_tokens=None)
+    record = Record()
+    Recorder(other, 8, record).logits(other.tokens(TEXTS), np.array([0]))
+    assert record.shapes == []
 
 
 def test_what_cannot_be_recorded_runs_as_it_is(network: Network, caplog: pytest.LogCaptureFixture) -> None:

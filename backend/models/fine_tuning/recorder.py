@@ -16,6 +16,8 @@ WIDTH = 16
 """Rows are padded to a multiple of so many tokens, so that few shapes are recorded."""
 MOST = 2 * 10**11
 """Weights times tokens of a batch: beyond, kernels take longer to run than to start."""
+KINDS = frozenset({"bert"})
+"""Networks that were seen to be recorded, MiniLM and most sentence encoders among them."""
 
 Forward: TypeAlias = Callable[[Any, Positions], torch.Tensor]
 """Inputs, and rows (m,) of them: their logits, (m, …, width) float32."""
@@ -63,7 +65,7 @@ class Recorder:
 
     A batch is filled up to `batch` rows and to a multiple of 16 tokens; what fills it up is cut off again, so
     it teaches nothing. Each shape is recorded on first use and replayed from then on. Shapes that keep the
-    device busy as they are, and networks that cannot be recorded, run step by step.
+    device busy as they are, and networks of other kinds, run step by step.
     """
 
     def __init__(self, network: Texts, batch: int, record: Record = graphed) -> None:
@@ -72,7 +74,8 @@ class Recorder:
         self._record = record
         self._steps: dict[int, Step] = {}
         weights = sum(part.numel() for part in network.model.parameters())
-        self._widest = MOST // max(1, weights * batch)
+        known = network.model.config.model_type in KINDS
+        self._widest = MOST // max(1, weights * batch) if known else 0
 
     def logits(self, inputs: Any, rows: Positions) -> torch.Tensor:
         """Run the rows (m,) of `inputs`: (m, width), or of tokens (m, longest, width), float32."""
@@ -96,14 +99,24 @@ class Recorder:
     def _made(self, names: tuple[str, ...], given: tuple[torch.Tensor, ...]) -> Step | None:
         """A recorded step, drawing nothing at random that the step itself would have drawn."""
         self._network.model.config._attn_implementation = "sdpa"
-        cuda = [given[0].device.index] if given[0].is_cuda else []
+        device = given[0].device.index
+        before = torch.cuda.get_rng_state(device) if given[0].is_cuda else None
         try:
-            with torch.random.fork_rng(devices=cuda):
+            with torch.random.fork_rng(devices=[device] if given[0].is_cuda else []):
                 return self._record(_Step(self._network, names), given)
         except RuntimeError as error:
             logging.getLogger(__name__).warning("training is not recorded: %s", str(error).split("\n")[0])
             self._widest = 0
+            if before is not None:
+                _leave(device, before)
             return None
+
+
+def _leave(device: int, before: torch.Tensor) -> None:
+    """Free the device's generator of a recording that broke off, which would refuse to draw from then on."""
+    generator = torch.cuda.default_generators[device]
+    generator.graphsafe_set_state(torch.Generator(f"cuda:{device}").graphsafe_get_state())
+    torch.cuda.set_rng_state(before, device)
 
 
 class _Step(torch.nn.Module):
