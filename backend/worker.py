@@ -34,11 +34,16 @@ class Stopped(NextlabelError):
 
 @dataclass
 class Watched:
-    """One project that this worker holds the lease of."""
+    """One project that this worker holds the lease of.
+
+    tired_until: after a failure nothing is tried before
+    rest_until:  after a round no new labels start another before
+    """
 
     lease: Lease
     loop: ProjectLoop
     failures: int = 0
+    tired_until: float = 0.0
     rest_until: float = 0.0
 
 
@@ -119,7 +124,7 @@ class Worker:
 
     def _visit(self, project_id: int, watched: Watched) -> None:
         """Do what is due. One project's trouble is written down and stays its own."""
-        if time.monotonic() < watched.rest_until:
+        if time.monotonic() < watched.tired_until:
             return
         try:
             self._work(watched, why=None)
@@ -132,7 +137,7 @@ class Worker:
         except Exception as error:
             watched.failures += 1
             rest = min(2.0**watched.failures, LONGEST_BACKOFF_SECONDS)
-            watched.rest_until = time.monotonic() + rest
+            watched.tired_until = time.monotonic() + rest
             words, expected = in_words(error), isinstance(error, NextlabelError)
             level = logging.WARNING if expected else logging.ERROR
             message = "project %s: %s; next try in %.0f s"
@@ -148,7 +153,7 @@ class Worker:
         try:
             if why or loop.poll_due():
                 loop.sync(watched.lease)
-            due = why or loop.due()
+            due = why or loop.due(resting=time.monotonic() < watched.rest_until)
             if due:
                 log.info("project %s: round: %s", project_id, due)
                 self._round(watched, due)

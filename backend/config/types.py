@@ -201,7 +201,12 @@ class Rounds(Section):
     """When a new round starts."""
 
     new_labels: int = Field(default=1, ge=1, le=10_000, description="Start a round after so many new labels.")
-    pause_seconds: float = Field(default=1, ge=0, le=3600, description="Least pause between two rounds.")
+    pause_seconds: float = Field(
+        default=1,
+        ge=0,
+        le=3600,
+        description="Least pause between rounds for new labels; a front that is getting low does not wait.",
+    )
     poll_seconds: float = Field(
         default=2, ge=0.1, le=3600, description="How often to look for changes without a webhook."
     )

@@ -139,12 +139,16 @@ class ProjectLoop:
         )
         return reading
 
-    def due(self) -> str | None:
-        """Say why a round should run now; None while there is nothing to do. Looks at the store alone."""
+    def due(self, *, resting: bool = False) -> str | None:
+        """Say why a round should run now; None while there is nothing to do. Looks at the store alone.
+
+        resting: the last round was just now: what was labelled since waits, unless the front is getting low
+        """
         known = self._store.projects.get(self._project_id)
         if self._gate.check(known).closed:
             last = self._standing().done
-            return "the last labels" if last is not None and last.change not in (None, known.change) else None
+            news = last is not None and last.change not in (None, known.change)
+            return "the last labels" if news and not resting else None
         if known.wanted:
             return known.wanted
         if known.polled_at is None:
@@ -158,7 +162,7 @@ class ProjectLoop:
             return "nothing of ours is served"
         if latest is not last and latest is not None:  # it broke, or was killed: what it was for is still due
             return latest.why
-        if known.change == last.change:
+        if known.change == last.change or (resting and not self._is_low()):
             return None
         labels = self._store.annotations.news_since(self._project_id, last.change)
         if labels == 0:

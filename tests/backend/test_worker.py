@@ -1,0 +1,125 @@
+"""The worker over a Label Studio in memory: what rests, what does not, what is said, and who holds what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from backend.budget import save_stand
+from backend.config import Config
+from backend.config.types import Queue, Rounds
+from backend.config.types import Store as StoreSection
+from backend.domain import LabelStudioError, RoundState
+from backend.store import Store
+from backend.worker import Worker
+
+
+class Clock:
+    """Time of day and seconds since whenever; it runs on a little with each look."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        self.seconds += 0.01
+        return datetime(2026, 1, 2, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        self.seconds += 0.01
+        return self.seconds
+
+
+class Shop:
+    """A store, a Label Studio whose settings can be changed, and workers that are ticked by hand."""
+
+    def __init__(self, store: Store, labelstudio: Any, home: Path) -> None:
+        self.store, self.labelstudio, self.home, self.clock = store, labelstudio, home, Clock()
+        labelstudio.update_project = self._update
+        store.projects.connect(labelstudio.info, {}, now=self.clock.now())
+
+    def worker(self, **rounds: Any) -> Worker:
+        trainer: Any = SimpleNamespace(
+            tick=lambda project_id: None,
+            answers=lambda *_, **__: None,
+            stop=lambda: None,
+            forget=lambda project_id: None,
+        )
+        config = Config(store=StoreSection(home=self.home), queue=Queue(size=12), rounds=Rounds(**rounds))
+        media: Any = SimpleNamespace(fetch_many=lambda *_, **__: [])
+        return Worker(self.store, self.labelstudio, config, media=media, trainer=trainer)
+
+    def tick(self, worker: Worker, seconds: float = 0.2) -> None:
+        self.clock.seconds += seconds
+        worker._beat()
+        worker.tick()
+
+    def rounds(self) -> int:
+        return self.store.rounds.counts(1).get(RoundState.DONE, 0)
+
+    def _update(self, project_id: int, **fields: Any) -> Any:
+        self.labelstudio.info = replace(self.labelstudio.info, **fields)
+        return self.labelstudio.info
+
+
+@pytest.fixture
+def shop(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Shop:
+    made = Shop(store, labelstudio, tmp_path)
+    monkeypatch.setattr("backend.worker.time", SimpleNamespace(monotonic=made.clock.monotonic))
+    monkeypatch.setattr("backend.worker.utc_now", made.clock.now)
+    monkeypatch.setattr("backend.worker.make_for", lambda *_: encoder)
+    return made
+
+
+def test_the_pause_between_rounds_holds_back_nothing_but_rounds_for_new_labels(shop: Shop) -> None:
+    """Polls go on, a pause closes the queue at once, and a front that is getting low is replaced."""
+    worker = shop.worker(pause_seconds=3600)
+    shop.tick(worker)
+    assert shop.rounds() == 1
+    for _ in range(6):
+        shop.labelstudio.label(shop.labelstudio.next()[0])
+        shop.tick(worker, 3)
+    assert shop.store.annotations.counts(1).submitted == 6, "what was labelled is read"
+    assert shop.rounds() == 1
+    shop.labelstudio.label(shop.labelstudio.next()[0])
+    shop.tick(worker, 3)
+    assert shop.rounds() == 2, "5 of 12 are left"
+    save_stand(shop.store, 1, "paused", author="Ada", now=shop.clock.now())
+    for _ in range(3):
+        shop.tick(worker, 11)
+    assert shop.labelstudio.info.maximum_annotations == 0
+    save_stand(shop.store, 1, "running", author="Ada", now=shop.clock.now())
+    for _ in range(3):
+        shop.tick(worker, 11)
+    assert shop.labelstudio.info.maximum_annotations == 1
+    assert shop.rounds() == 3, "a wish does not wait"
+    shop.labelstudio.label(shop.labelstudio.next()[0])
+    shop.tick(worker, 3)
+    assert shop.rounds() == 3
+    shop.tick(worker, 3600)
+    assert shop.rounds() == 4
+
+
+def test_after_a_failure_nothing_is_tried_for_a_while(shop: Shop) -> None:
+    """Two seconds at first; then it works again, and says so."""
+
+    def down(name: str) -> None:
+        raise LabelStudioError("HTTP 502")
+
+    worker = shop.worker()
+    shop.labelstudio.before = down
+    shop.tick(worker)
+    asked = len(shop.labelstudio.requests)
+    assert shop.store.projects.get(1).trouble == "HTTP 502"
+    shop.labelstudio.before = lambda name: None
+    shop.tick(worker, 1)
+    assert len(shop.labelstudio.requests) == asked
+    shop.tick(worker, 1.5)
+    assert shop.rounds() == 1
+    assert shop.store.projects.get(1).trouble is None
