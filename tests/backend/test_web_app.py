@@ -164,6 +164,32 @@ def test_without_the_password_nobody_is_served(client, method, path, given):
     assert answer.headers["WWW-Authenticate"].lower().startswith("basic")
 
 
+@pytest.mark.parametrize(("method", "path"), [*PAGES, ("POST", "/webhook")])
+def test_after_many_wrong_passwords_an_address_must_wait_even_with_the_right_one(client, method, path):
+    """Or else it would find out which one is right."""
+    for guess in range(Attempts.MOST):
+        answer = client.open(path, method=method, auth=("x", f"guess {guess}"), environ_base=ELSEWHERE)
+        assert answer.status_code == 401
+    for password in ("guess", PASSWORD):
+        answer = client.open(path, method=method, auth=("x", password), environ_base=ELSEWHERE)
+        assert answer.status_code == 429
+        assert answer.headers["Retry-After"] == "60"
+    assert client.get("/versions", auth=("x", PASSWORD)).status_code == 200, "other addresses need not"
+
+
+def test_the_log_in_page_and_basic_auth_share_their_tries(client):
+    for guess in range(Attempts.MOST):
+        client.get("/metrics", auth=("x", f"guess {guess}"))
+    form = {"csrf": client.get("/login").text.split('name="csrf" value="')[1].split('"')[0]}
+    assert client.post("/login", data={**form, "password": PASSWORD}).status_code == 429
+
+
+def test_right_passwords_and_missing_ones_are_no_tries(client):
+    for _ in range(2 * Attempts.MOST):
+        assert client.get("/versions", auth=("x", PASSWORD)).status_code == 200
+        assert client.get("/versions").status_code == 401
+
+
 @pytest.mark.parametrize(
     "header", ["Basic", "Basic %%%", "Bearer x", "basic " + base64.b64encode(b"\xff").decode()]
 )
@@ -242,7 +268,7 @@ def test_metrics_say_what_the_store_holds_at_the_moment_of_asking(client, store)
     event = {"action": "ANNOTATION_CREATED", "project": {"id": 1}, "annotation": annotation}
     assert client.post("/webhook", json=event, headers={"X-Nextlabel-Secret": SECRET}).status_code == 200
     assert client.post("/webhook", json=event, headers={"X-Nextlabel-Secret": "wrong"}).status_code == 401
-    assert client.post("/webhook", data="x").status_code == 400
+    assert client.post("/webhook", data="x", auth=("x", PASSWORD)).status_code == 400
     after = samples(client)
     assert (after["nextlabel_labels", mine], after["nextlabel_front_left", mine]) == (1, 1)
     assert after["nextlabel_workers",] == 1
