@@ -12,13 +12,13 @@ from typing import Any
 
 from flask import Blueprint, Request, Response, jsonify, request
 from prometheus_client import Counter
-from werkzeug.exceptions import BadRequest, HTTPException, Unauthorized
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, Unauthorized
 
 from backend.domain import WEBHOOK_SECRET_HEADER, Clock, NextlabelError, NotFound
 from backend.store import Connection, Store
 from backend.store.database import chunks
 from backend.web import payloads
-from backend.web.access import Operator, find_sender, is_sender
+from backend.web.access import Operator, find_sender
 from backend.web.inbox import Heard, Inbox
 from backend.web.payloads import Unreadable
 
@@ -52,49 +52,49 @@ class _Receiver:
     now: Clock
 
     def take(self, request: Request) -> tuple[str, bool]:
-        """Take one webhook in; returns what became of it, and whether it is written down already."""
+        """Take one webhook in; returns what became of it, and whether it is written down already.
+
+        Nothing of the body is read before it is known that a webhook of ours or the operator sent it.
+        """
+        sender = self.recognise(request)
         try:
             body = payloads.parse(request)
             action = body.get("action")
             if not isinstance(action, str):
                 raise Unreadable("action: expected a string")
-            project_id = payloads.project_of(body)
-        except (Unreadable, HTTPException):
-            # whoever sent it, if the secret says so, has something to tell
-            sender = find_sender(request, self.store)
-            if sender is not None:
+            project = self.spoken_for(sender, action, payloads.project_of(body))
+            return self.act(project.id, action, body)
+        except (Unreadable, BadRequest, RequestEntityTooLarge):
+            if sender is not None:  # its secret says whose it is, and there is something to tell
                 self.wake(sender.id)
             raise
-        project = self.sender(request, action, project_id)
-        try:
-            return self.act(project.id, action, body)
-        except Unreadable:
-            self.wake(project.id)
-            raise
 
-    def sender(self, request: Request, action: str, project_id: int | None) -> Connection:
+    def recognise(self, request: Request) -> Connection | None:
+        """Look up the project whose webhook's secret came; None where the operator asks; else raise."""
+        if WEBHOOK_SECRET_HEADER not in request.headers:
+            # the page's button: sent to the ML backend, so with the ML backend's credentials
+            self.operator.require(request)
+            return None
+        sender = find_sender(request, self.store)
+        if sender is None:
+            raise Unauthorized(
+                f"{WEBHOOK_SECRET_HEADER}: not the secret of any connected project; "
+                "run: nextlabel connect PROJECT"
+            )
+        return sender
+
+    def spoken_for(self, sender: Connection | None, action: str, project_id: int | None) -> Connection:
         """Look up the project that the webhook speaks for, and check that it may."""
-        if project_id is None:
+        if sender is not None and project_id in (None, sender.id):
             # an event whose objects are gone already names no project
-            sender = find_sender(request, self.store)
-            if sender is not None:
-                return sender
-            if WEBHOOK_SECRET_HEADER in request.headers:
-                raise Unauthorized(f"{WEBHOOK_SECRET_HEADER}: not the secret of any connected project")
+            return sender
+        if project_id is None:
             raise BadRequest("project.id: expected the id of a connected project")
         project = self.store.projects.get(project_id)
         if not project.connected:
             raise NotFound(f"project {project_id} was disconnected; run: nextlabel connect {project_id}")
-        if is_sender(request, project):
+        if sender is None and action == "START_TRAINING":
             return project
-        if action == "START_TRAINING" and WEBHOOK_SECRET_HEADER not in request.headers:
-            # the page's button: sent to the ML backend, so with the ML backend's credentials
-            self.operator.require(request)
-            return project
-        if project.webhook_digest is None:
-            raise Unauthorized(
-                f"project {project_id} has no webhook of ours; run: nextlabel connect {project_id}"
-            )
         raise Unauthorized(f"{WEBHOOK_SECRET_HEADER}: missing, or not the secret of project {project_id}")
 
     def act(self, project_id: int, action: str, body: Mapping[str, Any]) -> tuple[str, bool]:

@@ -191,7 +191,7 @@ def test_the_operators_password_is_no_secret_of_a_webhook(client, store):
         (3, SECRET, 401),
         (99, SECRET, 404),
         (4, SECRET, 404),
-        (None, None, 400),
+        (None, None, 401),
         (None, "wrong", 401),
     ],
 )
@@ -295,6 +295,28 @@ def test_a_body_over_the_limit_is_answered_413_and_wakes_the_worker(client, stor
     assert answer.status_code == 413
     assert str(LIMIT) in assert_one_line(answer)
     assert store.projects.get(1).woken_at == NOW
+
+
+@pytest.mark.parametrize("body", [b"x" * (LIMIT + 1), b"no json", b'{"action": 5}', b""])
+@pytest.mark.parametrize(
+    "headers", [{}, {"X-Nextlabel-Secret": ""}, {"X-Nextlabel-Secret": "wrong"}, {"Authorization": "Basic x"}]
+)
+def test_nothing_is_read_of_what_a_stranger_sends(client, store, monkeypatch, headers, body):
+    """Whoever sends it must say first who they are: a large body costs them more than us."""
+
+    def unexpected(*_: object) -> None:
+        raise AssertionError("the body was read")
+
+    monkeypatch.setattr("backend.web.payloads.parse", unexpected)
+    answer = client.post("/webhook", data=body, headers=headers)
+    assert answer.status_code == 401
+    assert_one_line(answer)
+    assert store.projects.get(1).woken_at is None
+
+
+def test_the_operator_is_told_what_a_body_lacks(client):
+    for body in ({"action": "START_TRAINING"}, {"project": 1}):
+        assert post(client, body, secret=None, auth=("anyone", "operator")).status_code == 400
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
