@@ -106,7 +106,7 @@ class Worker:
             if self._stopping.is_set():
                 return
             if self._only in (None, known.id) and (watched := self._watch(known.id)) is not None:
-                self._visit(known.id, watched)
+                self._visit(known, watched)
 
     # --- one project -----------------------------------------------------------------------------------
 
@@ -122,8 +122,9 @@ class Worker:
             self._watched[project_id] = Watched(lease, self._loop(project_id))
         return self._watched[project_id]
 
-    def _visit(self, project_id: int, watched: Watched) -> None:
-        """Do what is due. One project's trouble is written down and stays its own."""
+    def _visit(self, known: Connection, watched: Watched) -> None:
+        """Do what is due. One project's trouble is written down, stays its own, and ends once this works."""
+        project_id = known.id
         if time.monotonic() < watched.tired_until:
             return
         try:
@@ -144,7 +145,7 @@ class Worker:
             log.log(level, message, project_id, words, rest, exc_info=not expected)
             self._store.projects.trouble(project_id, words)
         else:
-            if watched.failures:
+            if watched.failures or known.trouble:
                 self._store.projects.trouble(project_id, None)
             watched.failures = 0
 

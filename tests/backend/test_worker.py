@@ -123,3 +123,10 @@ def test_after_a_failure_nothing_is_tried_for_a_while(shop: Shop) -> None:
     shop.tick(worker, 1.5)
     assert shop.rounds() == 1
     assert shop.store.projects.get(1).trouble is None
+
+
+def test_trouble_of_before_a_restart_is_over_when_it_works(shop: Shop) -> None:
+    shop.store.projects.trouble(1, "Label Studio at http://ls:8080: connection refused")
+    shop.tick(shop.worker())
+    assert shop.rounds() == 1
+    assert shop.store.projects.get(1).trouble is None
