@@ -112,15 +112,27 @@ class Worker:
 
     def _watch(self, project_id: int) -> Watched | None:
         if project_id in self._lost:
-            self._lost.discard(project_id)
-            self._watched.pop(project_id, None)
-        if project_id not in self._watched:
-            seconds = self._config.rounds.lease_seconds
-            lease = self._store.leases.take(project_id, self._holder, now=utc_now(), seconds=seconds)
-            if lease is None:
-                return None
+            self._let_go(project_id)
+        if project_id not in self._watched and (lease := self._take(project_id)) is not None:
             self._watched[project_id] = Watched(lease, self._loop(project_id))
-        return self._watched[project_id]
+        return self._watched.get(project_id)
+
+    def _take(self, project_id: int) -> Lease | None:
+        """Take a project that is still connected: a round of another may have lasted minutes meanwhile.
+
+        Looked at again with the lease in hand: `disconnect` marks the project, then waits for the lease.
+        """
+        if not self._is_connected(project_id):
+            return None
+        seconds = self._config.rounds.lease_seconds
+        lease = self._store.leases.take(project_id, self._holder, now=utc_now(), seconds=seconds)
+        if lease is not None and not self._is_connected(project_id):
+            self._store.leases.release(lease, now=utc_now())
+            return None
+        return lease
+
+    def _is_connected(self, project_id: int) -> bool:
+        return any(known.id == project_id for known in self._store.projects.all())
 
     def _visit(self, known: Connection, watched: Watched) -> None:
         """Do what is due. One project's trouble is written down, stays its own, and ends once this works."""

@@ -130,3 +130,45 @@ def test_trouble_of_before_a_restart_is_over_when_it_works(shop: Shop) -> None:
     shop.tick(shop.worker())
     assert shop.rounds() == 1
     assert shop.store.projects.get(1).trouble is None
+
+
+def test_a_project_disconnected_while_another_is_worked_on_is_not_taken(shop: Shop) -> None:
+    """Before this worker looks at it, or in the moment in which it takes the lease."""
+    shop.store.projects.connect(replace(shop.labelstudio.info, id=2), {}, now=shop.clock.now())
+    worker, take = shop.worker(), shop.store.leases.take
+
+    def during_the_round(name: str) -> None:
+        shop.store.projects.disconnect(2)
+
+    shop.labelstudio.before = during_the_round
+    shop.tick(worker)
+    assert shop.rounds() == 1
+    assert list(worker._watched) == [1]
+    assert shop.store.leases.holder(2, now=shop.clock.now()) is None
+    shop.labelstudio.before = lambda name: None
+    shop.store.projects.connect(replace(shop.labelstudio.info, id=2), {}, now=shop.clock.now())
+
+    def late(project_id: int, *given: Any, **more: Any) -> Any:
+        shop.store.projects.disconnect(project_id)
+        return take(project_id, *given, **more)
+
+    shop.store.leases.take = late  # type: ignore[method-assign]
+    shop.tick(worker)
+    assert list(worker._watched) == [1]
+    assert shop.store.leases.holder(2, now=shop.clock.now()) is None
+
+
+def test_a_lease_that_the_heartbeat_found_lost_is_given_back(shop: Shop) -> None:
+    """`disconnect` waits for it, and another worker may want it."""
+    worker = shop.worker()
+    shop.tick(worker)
+    connected = shop.store.projects.all()
+    shop.store.projects.disconnect(1)
+    worker._beat()
+    with pytest.MonkeyPatch.context() as patched:  # this tick began before
+        looks = iter([connected])
+        real = shop.store.projects.all
+        patched.setattr(shop.store.projects, "all", lambda **more: next(looks, None) or real(**more))
+        worker.tick()
+    assert worker._watched == {}
+    assert shop.store.leases.holder(1, now=shop.clock.now()) is None
