@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -31,12 +32,18 @@ _OUR_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who may come in; `projects` are those they may see, None for all."""
+    """Somebody who may come in.
+
+    name:     of a token, or whose log-in it is: never what Label Studio's users call themselves
+    projects: those they may see, None for all
+    since:    when a token was made: an earlier one of the same name was another's
+    """
 
     name: str
     via: str
     rights: Rights = "write"
     projects: frozenset[int] | None = None
+    since: datetime | None = None
 
     @property
     def is_operator(self) -> bool:
@@ -50,7 +57,9 @@ class Visitor:
 
     def owns(self, token: Token) -> bool:
         """Whether this API token is theirs to see and to revoke."""
-        return self.is_operator or token.made_by == self.author
+        if self.is_operator:
+            return True
+        return token.made_by == self.author and (self.since is None or self.since <= token.made_at)
 
     def sees(self, project_id: int) -> bool:
         """Whether this project is theirs to see."""
@@ -74,7 +83,7 @@ class Gate:
             if token is None:
                 raise Unauthorized("the bearer token is unknown or was revoked")
             projects = None if token.projects is None else frozenset(token.projects)
-            return Visitor(token.name, "token", token.rights, projects)
+            return Visitor(token.name, "token", token.rights, projects, token.made_at)
         key = self._cookie(request).get("key")
         login = self._store.access.find_login(key, now=self._now()) if isinstance(key, str) else None
         if login is not None:
@@ -129,7 +138,7 @@ class Gate:
             url, patience = settings.label_studio_url, settings.timeout_seconds
             person = identify(url, token, connected, timeout=patience)
             self._store.access.name_people({person.id: person.name})
-            return person.name, "Label Studio", person.projects
+            return person.account, "Label Studio", person.projects
         if settings.password is None:
             raise Unauthorized("no password is configured: set NEXTLABEL_PASSWORD")
         if not hmac.compare_digest(digest(password), digest(settings.password)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -20,10 +21,16 @@ _REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStat
 
 @dataclass(frozen=True)
 class Person:
-    """A user of Label Studio; `projects` are those of the asked ones that they may read."""
+    """A user of Label Studio.
+
+    name:     what they call themselves: anything, and others may have the same
+    account:  theirs alone: their e-mail address, or else name and number; written down as who did what
+    projects: those of the asked ones that they may read
+    """
 
     id: int
     name: str
+    account: str
     projects: frozenset[int]
 
 
@@ -41,7 +48,9 @@ def identify(url: str, token: str, projects: Iterable[int], *, timeout: float) -
     if not isinstance(found, dict) or not isinstance(found.get("id"), int):
         raise LabelStudioError(f"{url} answers, but not as Label Studio does: GET /api/current-user/whoami")
     readable = frozenset(id_ for id_ in projects if label_studio.opens(id_))
-    return Person(found["id"], _name(found), readable)
+    name, email = _name(found), str(found.get("email") or "")
+    account = email if re.fullmatch(r"[^@\s]+@[^@\s]+", email) else f"{name} (user {found['id']})"
+    return Person(found["id"], name, account, readable)
 
 
 def _name(found: dict[str, Any]) -> str:

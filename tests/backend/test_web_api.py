@@ -1,7 +1,7 @@
 """The API: described as it is, bearer tokens and their rights, and everything that the pages do."""
 
 import gzip
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import jsonschema
 import pytest
@@ -212,6 +212,18 @@ def test_tokens_are_made_listed_and_revoked(call, store):
     assert call("DELETE", f"{PREFIX}/tokens/{made.json['id']}").status_code == 204
     assert store.access.find_token(made.json["token"], now=NOW) is None
     assert call("DELETE", f"{PREFIX}/tokens/{call.token.id}").status_code == 404, "not one that it made"
+
+
+def test_a_token_does_not_inherit_from_an_earlier_one_of_its_name(app, store):
+    old, made = store.access.make_token("ci", "write", None, by="anna", now=NOW)
+    asked = {"name": "child", "rights": "write"}
+    client = app.test_client()
+    child = client.post(f"{PREFIX}/tokens", json=asked, headers={"Authorization": f"Bearer {old}"}).json
+    store.access.revoke_token(made.id, now=NOW)
+    fresh, _ = store.access.make_token("ci", "write", None, by="ben", now=NOW + timedelta(seconds=1))
+    headers = {"Authorization": f"Bearer {fresh}"}
+    assert client.get(f"{PREFIX}/tokens", headers=headers).json == {"tokens": []}
+    assert client.delete(f"{PREFIX}/tokens/{child['id']}", headers=headers).status_code == 404
 
 
 # --- doing ------------------------------------------------------------------------------------------

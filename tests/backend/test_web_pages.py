@@ -207,11 +207,13 @@ class Fake:
     url: str
     readable: set
     asked: list
+    who: dict
 
 
 @pytest.fixture
 def label_studio():
-    fake = Fake("", {1}, [])
+    who = {"id": 2, "email": "jun@example.org", "first_name": "Jun-ho", "last_name": "Park"}
+    fake = Fake("", {1}, [], who)
 
     class Answers(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -224,9 +226,7 @@ def label_studio():
             if self.headers["Authorization"] not in (f"Token {LEGACY}", "Bearer fresh"):
                 self.say(401, {"detail": "Invalid token."})
             elif self.path == "/api/current-user/whoami":
-                self.say(
-                    200, {"id": 2, "email": "jun@example.org", "first_name": "Jun-ho", "last_name": "Park"}
-                )
+                self.say(200, fake.who)
             elif int(self.path.split("/")[3]) in fake.readable:
                 self.say(200, {"id": 1})
             else:
@@ -258,13 +258,42 @@ def test_a_token_of_label_studio_opens_the_projects_that_its_user_may_read(store
     client = app_of(store, label_studio_url=label_studio.url).test_client()
     assert log_in(client, None, token=token).status_code == 303
     page = client.get("/projects").text
-    assert "Jun-ho Park" in page
+    assert "jun@example.org" in page
     assert "Customer questions" in page
     assert "secret" not in page
     for path in ("/projects/2", "/projects/2/budget", "/api/v1/projects/2", "/projects/99"):
         assert client.get(path).status_code == 404, path
     assert [each["id"] for each in client.get("/api/v1/projects").json["projects"]] == [1]
     assert store.access.people()[2] == "Jun-ho Park"
+
+
+@pytest.mark.parametrize(
+    ("who", "author"),
+    [
+        ({"email": "jun@example.org", "first_name": "operator"}, "jun@example.org"),
+        ({"email": "jun@example.org", "first_name": "this machine"}, "jun@example.org"),
+        ({"email": "jun@example.org", "first_name": "program (API)"}, "jun@example.org"),
+        ({"email": "", "first_name": "operator"}, "operator (user 2)"),
+        ({"email": None, "username": "operator"}, "operator (user 2)"),
+        ({"email": "operator", "first_name": "Jun-ho", "last_name": "Park"}, "Jun-ho Park (user 2)"),
+        ({}, "user 2 (user 2)"),
+    ],
+)
+def test_nobody_becomes_somebody_else_by_what_they_call_themselves(store, label_studio, who, author):
+    """Neither the operator, nor this machine, nor a token of the API: what is theirs stays theirs."""
+    for maker in ("operator", "this machine", "program (API)"):
+        store.access.make_token(f"of {maker}", "write", None, by=maker, now=NOW)
+    label_studio.who = {"id": 2, **who}
+    client = app_of(store, label_studio_url=label_studio.url).test_client()
+    assert log_in(client, None, token=LEGACY).status_code == 303
+    assert client.get("/api/v1/tokens").json == {"tokens": []}
+    for token in store.access.tokens():
+        send(client, f"/tokens/{token.id}/revoke")
+    assert not any(each.revoked_at for each in store.access.tokens())
+    send(client, "/projects/1/do", action="pause")
+    assert stand_of(store, 1).author == author
+    send(client, "/tokens", name="mine", rights="read")
+    assert [each["made_by"] for each in client.get("/api/v1/tokens").json["tokens"]] == [author]
 
 
 def test_a_token_is_kept_nowhere(store, label_studio, tmp_path, caplog):

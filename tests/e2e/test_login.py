@@ -21,6 +21,7 @@ def test_either_kind_of_token_names_its_user_and_what_they_may_read(
     assert found.id == client.whoami().id
     assert found.projects == {made.id}
     assert found.name
+    assert found.account == label_studio.email
 
 
 @pytest.mark.parametrize("token", ["0" * 40, "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl"])
