@@ -9,6 +9,7 @@ from typing import Any
 from backend.cli.output import progress_bars
 from backend.cli.setup import Setup
 from backend.domain import NextlabelError, RoundState, utc_now
+from backend.store import Round, Store
 
 ASKED = "asked for"
 
@@ -17,9 +18,8 @@ def first_round(
     setup: Setup, project: int, *, quiet: bool, say: Callable[[str], object]
 ) -> Mapping[str, Any]:
     """Run or await a round and say what it published; returns its figures."""
-    before = setup.store.rounds.latest(project, RoundState.DONE)
     if setup.store.leases.workers(now=utc_now()):
-        _await_worker(setup, project, after=before.number if before else 0, quiet=quiet)
+        _await_worker(setup, project, quiet=quiet)
     else:
         _run_here(setup, project, quiet=quiet)
     done = setup.store.rounds.latest(project, RoundState.DONE)
@@ -48,25 +48,41 @@ def _run_here(setup: Setup, project: int, *, quiet: bool) -> None:
         worker.run_one_round(project)
 
 
-def _await_worker(setup: Setup, project: int, *, after: int, quiet: bool) -> None:
-    setup.store.projects.trouble(project, None)  # only new trouble counts
-    if after:  # the very first round comes by itself
-        setup.store.projects.want_round(project, ASKED)
+def _await_worker(setup: Setup, project: int, *, quiet: bool) -> None:
+    store = setup.store
+    store.projects.trouble(project, None)  # only new trouble counts
+    before = store.rounds.latest(project)
+    if store.rounds.latest(project, RoundState.DONE) is not None:
+        store.projects.want_round(project, ASKED)
+    elif before is not None and before.state is RoundState.RUNNING:
+        before = None  # the very first round comes by itself, and is under way
     with progress_bars(shown=not quiet) as progress:
-        while True:
-            latest = setup.store.rounds.latest(project)
-            if latest is not None and latest.number > after and latest.state is not RoundState.RUNNING:
-                break
-            known = setup.store.projects.get(project)
-            if known.trouble:
-                raise NextlabelError(f"project {project}: {known.trouble}")
-            if not setup.store.leases.workers(now=utc_now()):
-                raise NextlabelError(f"project {project}: the worker stopped; start it with: nextlabel up")
-            seen = known.progress or {"step": "wait for the worker", "done": 0, "total": None}
+        while (latest := _ended(store, project, before)) is None:
+            _give_up(setup, project)
+            seen = store.projects.get(project).progress
+            seen = seen or {"step": "wait for the worker", "done": 0, "total": None}
             progress(seen["step"], seen["done"], seen["total"])
             time.sleep(0.3)
     if latest.state is RoundState.FAILED:
         raise NextlabelError(f"project {project}: the round failed: {latest.error}")
+
+
+def _ended(store: Store, project: int, before: Round | None) -> Round | None:
+    """The last round, once it is another than `before`, or another attempt at it, and is over."""
+    latest = store.rounds.latest(project)
+    if latest is None or latest.state is RoundState.RUNNING:
+        return None
+    if before is not None and (latest.number, latest.attempt) == (before.number, before.attempt):
+        return None
+    return latest
+
+
+def _give_up(setup: Setup, project: int) -> None:
+    """Raise where waiting leads nowhere."""
+    if trouble := setup.store.projects.get(project).trouble:
+        raise NextlabelError(f"project {project}: {trouble}")
+    if not setup.store.leases.workers(now=utc_now()):
+        raise NextlabelError(f"project {project}: the worker stopped; start it with: nextlabel up")
 
 
 def _in_words(figures: Mapping[str, Any]) -> str:
