@@ -9,7 +9,7 @@ import click
 from backend.cli.output import as_json, progress_bars
 from backend.cli.setup import Setup
 from backend.cli.status import status
-from backend.cli.waiting import first_round
+from backend.cli.waiting import first_round, why_closed
 from backend.domain import LabelStudioError, NotFound, utc_now
 
 PROJECT = click.argument("project", type=click.IntRange(min=1))
@@ -49,7 +49,10 @@ def connect(
     else:
         seconds = setup.config.for_project(project).rounds.poll_seconds
         say(f"Pull-only: Label Studio is asked every {seconds:g} s. No webhook: {outcome.why_no_webhook}.")
-    figures = None if no_wait else first_round(setup, project, quiet=as_json_, say=say)
+    closed = None if no_wait else why_closed(setup, project)
+    if closed:
+        say(f"No round runs: {closed}.")
+    figures = None if no_wait or closed else first_round(setup, project, quiet=as_json_, say=say)
     if as_json_:
         as_json(
             {

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from backend.budget import allowance
 from backend.cli.output import progress_bars
 from backend.cli.setup import Setup
 from backend.domain import NextlabelError, RoundState, utc_now
@@ -17,7 +18,11 @@ ASKED = "asked for"
 def first_round(
     setup: Setup, project: int, *, quiet: bool, say: Callable[[str], object]
 ) -> Mapping[str, Any]:
-    """Run or await a round and say what it published; returns its figures."""
+    """Run or await a round and say what it published; returns its figures.
+
+    errors: NextlabelError where the queue is closed: then no round comes
+    """
+    _refuse_closed(setup, project)
     if setup.store.leases.workers(now=utc_now()):
         _await_worker(setup, project, quiet=quiet)
     else:
@@ -25,10 +30,23 @@ def first_round(
     done = setup.store.rounds.latest(project, RoundState.DONE)
     if done is None:
         raise NextlabelError(f"project {project}: no round was finished; see: nextlabel status {project}")
+    if not done.figures["front"]:  # what the round read has spent the budget, perhaps
+        _refuse_closed(setup, project)
     say(_in_words(done.figures))
     if not setup.store.leases.workers(now=utc_now()):
         say("No worker is running: start one with `nextlabel up`, or the order will not follow the labels.")
     return done.figures
+
+
+def why_closed(setup: Setup, project: int) -> str | None:
+    """Say why nothing may be asked for, in one line; None while the queue is open."""
+    allowed = allowance(setup.store, project, now=utc_now())
+    return f"the queue is closed: {allowed.says}" if allowed.closed else None
+
+
+def _refuse_closed(setup: Setup, project: int) -> None:
+    if closed := why_closed(setup, project):
+        raise NextlabelError(f"project {project}: {closed}; see: nextlabel budget {project}")
 
 
 def _run_here(setup: Setup, project: int, *, quiet: bool) -> None:
@@ -83,6 +101,9 @@ def _give_up(setup: Setup, project: int) -> None:
         raise NextlabelError(f"project {project}: {trouble}")
     if not setup.store.leases.workers(now=utc_now()):
         raise NextlabelError(f"project {project}: the worker stopped; start it with: nextlabel up")
+    closure = setup.store.closures.get(project)
+    if closure is not None and closure.closed:  # closed a moment ago, or not yet open again
+        _refuse_closed(setup, project)
 
 
 def _in_words(figures: Mapping[str, Any]) -> str:

@@ -7,8 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from backend.budget import save_stand
 from backend.cli import waiting
+from backend.cli.projects import connect, round_
+from backend.config import Config
+from backend.connecting import Outcome
 from backend.domain import NextlabelError, utc_now
 from backend.store import Store
 
@@ -78,6 +83,43 @@ def test_a_round_that_is_asked_for_is_waited_for_and_no_earlier_one(waiter: Wait
     with pytest.raises(NextlabelError, match="project 1: the round failed: HTTP 500"):
         waiter.wait()
     assert waiter.deeds == []
+
+
+def test_a_closed_queue_is_told_at_once(waiter: Waiter) -> None:
+    """Nothing is asked of the worker, which would not do it."""
+    waiter.round(1)
+    save_stand(waiter.store, 1, "paused", author="Ada", now=utc_now())
+    with pytest.raises(NextlabelError, match="project 1: the queue is closed: Ada paused it"):
+        waiter.wait()
+    assert waiter.store.projects.get(1).wanted != "asked for"
+    ran = CliRunner().invoke(round_, ["1"], obj=SimpleNamespace(store=waiter.store))
+    assert "Ada paused it" in str(ran.exception)
+
+
+def test_connecting_a_project_whose_queue_is_closed_waits_for_no_round(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.connecting.connect", lambda *_, **__: Outcome("animals", True, True))
+    save_stand(waiter.store, 1, "paused", author="Ada", now=utc_now())
+    setup = SimpleNamespace(store=waiter.store, labelstudio=None, config=Config(), password=None)
+    ran = CliRunner().invoke(connect, ["1"], obj=setup)
+    assert (ran.exit_code, ran.exception) == (0, None)
+    assert "No round runs: the queue is closed: Ada paused it." in ran.output
+
+
+def test_a_queue_that_closes_meanwhile_is_told(waiter: Waiter) -> None:
+    """By what the first reading finds, say; one that is about to open again is waited for."""
+
+    def close() -> None:
+        save_stand(waiter.store, 1, "closed", author="Ada", now=utc_now())
+        waiter.store.closures.want(1, [], closed=True, now=utc_now())
+
+    waiter.deeds = [close]
+    with pytest.raises(NextlabelError, match="Ada closed it"):
+        waiter.wait()
+    save_stand(waiter.store, 1, "running", author="Ada", now=utc_now())
+    waiter.deeds = [lambda: waiter.round(1)]
+    assert waiter.wait()["front"] == 12
 
 
 def test_trouble_and_a_worker_that_ends_are_told(waiter: Waiter) -> None:
