@@ -13,6 +13,8 @@ Json: TypeAlias = Mapping[str, Any]
 WEBHOOK_SECRET_HEADER = "X-Nextlabel-Secret"  # noqa: S105 - the name of the header
 VERSION_PREFIX = "nextlabel-"
 """What the names of all our queue versions begin with."""
+RETRAIN = "retrain"
+"""The wish that asks the worker to train the target."""
 
 # --- errors ---------------------------------------------------------------------------------------
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from backend.config import ProjectConfig
-from backend.domain import LabelConfigError
+from backend.domain import RETRAIN, LabelConfigError
 from backend.labels.reading import read_all
 from backend.store import Store, TrainingState
 from backend.training.run import chosen, options_of
 from backend.training.serving import suits
-
-RETRAIN = "retrain"
-"""The wish that asks for a training, on the page and here."""
 
 
 def due(store: Store, project_id: int, config: ProjectConfig, *, now: datetime) -> str | None:

@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import TypeAlias
 
 from backend.budget import Standing, save_stand
+from backend.domain import RETRAIN
 from backend.store import Store
-
-RETRAIN = "retrain"
 
 Act: TypeAlias = Callable[[Store, int, str, datetime], object]
 
@@ -31,7 +30,7 @@ def _stand(standing: Standing) -> Act:
 
 ACTIONS: Mapping[str, Act] = {
     "round": _round,
-    "retrain": _retrain,
+    RETRAIN: _retrain,
     "pause": _stand(Standing.PAUSED),
     "resume": _stand(Standing.RUNNING),
     "close": _stand(Standing.CLOSED),
