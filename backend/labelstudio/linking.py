@@ -77,18 +77,6 @@ class Linking(Connection):
         }
         return _webhook(self._send("POST", "/api/webhooks/", body))
 
-    def update_webhook(self, webhook: Webhook) -> Webhook:
-        """Write every field of `webhook`: a PATCH that leaves the actions out would clear them."""
-        body = {
-            "url": webhook.url,
-            "headers": dict(webhook.headers),
-            "actions": list(webhook.actions),
-            "send_for_all_actions": webhook.all_actions,
-            "send_payload": webhook.send_payload,
-            "is_active": webhook.is_active,
-        }
-        return _webhook(self._send("PATCH", f"/api/webhooks/{webhook.id}/", body))
-
     def delete_webhook(self, webhook_id: int) -> None:
         """Remove a webhook."""
         self._send("DELETE", f"/api/webhooks/{webhook_id}/")
