@@ -49,6 +49,7 @@ def serve(setup: Setup, child_of: int | None) -> None:
         version=importlib.metadata.version("nextlabel"),
         label_studio_url=config.label_studio.url,
         timeout_seconds=config.label_studio.timeout_seconds,
+        managers=frozenset(config.web.managers),
     )
     run(
         lambda: create_app(setup.store, settings),

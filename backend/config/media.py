@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator
 
-from backend.config.section import Section
+from backend.config.section import Section, listed
 from backend.config.words import Expected
 
 
@@ -35,4 +35,4 @@ class Media(Section):
     @field_validator("hosts", mode="before")
     @classmethod
     def _listed(cls, hosts: Any) -> Any:
-        return tuple(hosts.replace(",", " ").split()) if isinstance(hosts, str) else hosts
+        return listed(hosts)

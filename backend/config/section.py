@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -22,3 +22,8 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
     )
+
+
+def listed(given: Any) -> Any:
+    """Make a list of one variable's text, with commas or spaces between; anything else is left as it is."""
+    return tuple(given.replace(",", " ").split()) if isinstance(given, str) else given

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from backend.config.media import Media
-from backend.config.section import Address, Name, Section
+from backend.config.section import Address, Name, Section, listed
 from backend.config.spending import Budget, Notify
 from backend.config.words import Expected
 
@@ -85,6 +85,20 @@ class Web(Section):
     threads: int = Field(
         default=8, ge=1, le=256, description="How many requests are answered at the same time."
     )
+    managers: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[^@\s,]+@[^@\s,]+$")], ...],
+        Expected("a list of e-mail addresses, such as [anna@example.org]"),
+        Field(strict=False),
+    ] = Field(
+        default=(),
+        description="Users of Label Studio who may change budgets, start rounds and make tokens; "
+        "[] lets all who may read a project.",
+    )
+
+    @field_validator("managers", mode="before")
+    @classmethod
+    def _listed(cls, managers: Any) -> Any:
+        return listed(managers)
 
     @field_validator("public_url")
     @classmethod

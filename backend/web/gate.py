@@ -15,7 +15,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 
 from backend.domain import Clock, NotFound
 from backend.store import Connection, Store, digest
-from backend.store.access import LOGIN_HOURS, Rights, Token
+from backend.store.access import LOGIN_HOURS, Login, Rights, Token
 from backend.web.access import is_local
 from backend.web.attempts import Attempts
 from backend.web.identity import identify
@@ -87,7 +87,7 @@ class Gate:
         key = self._cookie(request).get("key")
         login = self._store.access.find_login(key, now=self._now()) if isinstance(key, str) else None
         if login is not None:
-            return Visitor(login.name, login.via, "write", login.projects)
+            return self._logged_in(login)
         if self._settings.password is None and self._is_here(request):
             return Visitor(LOCAL, LOCAL)
         return None
@@ -98,7 +98,7 @@ class Gate:
             raise Unauthorized("log in first, or send an API token: Authorization: Bearer …")
         if request.method not in ("GET", "HEAD", "OPTIONS"):
             if visitor.rights != "write":
-                raise Forbidden(f"token {visitor.name!r} may only read; expected one with write rights")
+                raise Forbidden(_may_only_read(visitor))
             if visitor.via != "token":  # a browser sends cookies by itself, but no bearer token
                 self.check_form(request)
         return visitor
@@ -119,7 +119,7 @@ class Gate:
         name, via, projects = self._recognise(password, token, settings)
         key, login = self._store.access.log_in(name, via, projects, now=self._now())
         self._keep({"key": key, "csrf": secrets.token_urlsafe(24)})
-        return Visitor(login.name, login.via, "write", login.projects)
+        return self._logged_in(login)
 
     def log_out(self, request: Request) -> None:
         """Forget the log-in and its cookie."""
@@ -144,6 +144,11 @@ class Gate:
         if not hmac.compare_digest(digest(password), digest(settings.password)):
             raise Unauthorized("this is not the password")
         return OPERATOR, "password", None
+
+    def _logged_in(self, login: Login) -> Visitor:
+        managers = self._settings.managers
+        trusted = login.via == "password" or not managers or login.name in managers
+        return Visitor(login.name, login.via, "write" if trusted else "read", login.projects)
 
     def _is_here(self, request: Request) -> bool:
         # a page elsewhere can point a name of its own at this machine: it must be called by our names
@@ -202,3 +207,9 @@ class Gate:
     @cached_property
     def _signer(self) -> URLSafeSerializer:
         return URLSafeSerializer(self._store.access.secret("cookies"), salt=COOKIE)
+
+
+def _may_only_read(visitor: Visitor) -> str:
+    if visitor.via == "token":
+        return f"token {visitor.name!r} may only read; expected one with write rights"
+    return f"{visitor.name} may only look; expected one of web.managers"

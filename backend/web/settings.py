@@ -15,6 +15,8 @@ class WebSettings:
     patience_seconds: how long a webhook waits for its own commit before it is answered
     label_studio_url: where people's tokens are checked and links lead; None: the password alone opens
     timeout_seconds:  how long a log-in waits for Label Studio
+    managers:         e-mail addresses, as Label Studio spells them, of its users who may change anything;
+                      empty: all of its users
     """
 
     password: str | None = field(default=None, repr=False)
@@ -23,3 +25,4 @@ class WebSettings:
     patience_seconds: float = 0.01
     label_studio_url: str | None = None
     timeout_seconds: float = 10
+    managers: frozenset[str] = frozenset()

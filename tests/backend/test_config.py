@@ -348,6 +348,19 @@ def test_whatever_the_file_holds_it_is_read_or_refused(tmp_path_factory, content
     assert all(": " in line for line in told.splitlines())
 
 
+def test_managers_are_a_list_of_addresses_or_one_variable(tmp_path: Path) -> None:
+    file = tmp_path / "nextlabel.yaml"
+    file.write_text("web: {managers: [anna@example.org, ben@example.org]}")
+    both = ("anna@example.org", "ben@example.org")
+    assert config.load(file, catalogue=CATALOGUE, environment={}).web.managers == both
+    said = {"NEXTLABEL_WEB_MANAGERS": "anna@example.org, ben@example.org"}
+    assert config.load(None, catalogue=CATALOGUE, environment=said).web.managers == both
+    assert config.load(None, catalogue=CATALOGUE, environment={}).web.managers == ()
+    file.write_text("web: {managers: [anna]}")
+    with pytest.raises(ConfigError, match=r"web.managers: .* expected a list of e-mail addresses"):
+        config.load(file, catalogue=CATALOGUE, environment={})
+
+
 def test_media_hosts_are_a_list_or_one_variable(tmp_path: Path) -> None:
     """Hosts with ports and wildcards; an address instead of a host is refused."""
     file = tmp_path / "nextlabel.yaml"

@@ -296,6 +296,47 @@ def test_nobody_becomes_somebody_else_by_what_they_call_themselves(store, label_
     assert [each["made_by"] for each in client.get("/api/v1/tokens").json["tokens"]] == [author]
 
 
+WRITING = [
+    ("/projects/1/do", {"action": "pause"}),
+    ("/projects/1/budget", {"subject": "budget", "revision": "1", "labels": "9"}),
+    ("/tokens", {"name": "mine", "rights": "write"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("managers", "may"),
+    [((), True), (("jun@example.org",), True), (("Jun@example.org",), False), (("a@b",), False)],
+)
+def test_managers_alone_change_anything_where_the_configuration_names_them(
+    store, label_studio, managers, may
+):
+    """Everybody else looks: in the community edition every annotator may read every project."""
+    settings = {"label_studio_url": label_studio.url, "managers": frozenset(managers)}
+    client = app_of(store, **settings).test_client()
+    log_in(client, None, token=LEGACY)
+    for path, fields in WRITING:
+        answer = send(client, path, **fields)
+        assert (answer.status_code != 403) is may, path
+        assert may or "jun@example.org may only look; expected one of web.managers" in answer.text
+    assert (stand_of(store, 1).revision, len(store.access.tokens())) == ((1, 1) if may else (0, 0))
+    assert budget_of(store, 1).revision == (2 if may else 1)
+    for path in paths(store):
+        page = client.get(path)
+        assert page.status_code == 200
+        forms = set(re.findall(r'method="post" action="([^"]*)"', page.text))
+        assert may or forms <= {"/preferences", "/logout"}, path
+    assert ('<button class="main"' in client.get("/tokens").text) is may
+    assert send(client, "/preferences", theme="dark").status_code == 303
+    assert send(client, "/logout").status_code == 303
+
+
+def test_the_operator_needs_not_be_named_among_the_managers(store):
+    client = app_of(store, managers=frozenset({"jun@example.org"})).test_client()
+    log_in(client)
+    send(client, "/projects/1/do", action="pause")
+    assert stand_of(store, 1).author == "operator"
+
+
 def test_a_token_is_kept_nowhere(store, label_studio, tmp_path, caplog):
     caplog.set_level("DEBUG")
     client = app_of(store, label_studio_url=label_studio.url).test_client()
