@@ -15,7 +15,7 @@ from backend.models import Decided
 from backend.pool import TaskPool
 from backend.pool.encoded import FetchImages, no_images
 from backend.store import Store
-from backend.training.due import due
+from backend.training.due import due, refuse
 from backend.training.examples import inputs
 from backend.training.serving import Serving, serving
 from strategies.types import Positions
@@ -67,7 +67,10 @@ class TargetTrainer:
         if self._child is not None or self._clock() < self._look_at.get(project_id, 0.0):
             return None
         self._look_at[project_id] = self._clock() + LOOK_SECONDS
-        why = due(self._store, project_id, self._config.for_project(project_id), now=self._now())
+        config = self._config.for_project(project_id)
+        if refused := refuse(self._store, project_id, config, now=self._now()):
+            log.warning("project %s: %s", project_id, refused)
+        why = due(self._store, project_id, config, now=self._now())
         if why is not None:
             log.info("project %s: a target is trained: %s", project_id, why)
             # a group of its own: Ctrl-C reaches the worker alone, which stops it in order

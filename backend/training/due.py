@@ -6,10 +6,26 @@ from datetime import datetime
 
 from backend.config import ProjectConfig
 from backend.domain import RETRAIN, LabelConfigError
+from backend.labels import LabelKind
 from backend.labels.reading import read_all
 from backend.store import Store, TrainingState
 from backend.training.run import chosen, options_of
 from backend.training.serving import suits
+
+
+def refuse(store: Store, project_id: int, config: ProjectConfig, *, now: datetime) -> str | None:
+    """Turn down a wish for a training that cannot be granted, and let the history say why; returns why."""
+    asked_at = store.pages.wishes(project_id).get(RETRAIN)
+    if asked_at is None:
+        return None
+    try:
+        chosen(_kind(store, project_id, config), config)
+    except LabelConfigError as error:
+        why = f"not retrained: {error}"
+        store.pages.grant(project_id, RETRAIN, asked_at)
+        store.pages.note(project_id, why, by="nextlabel", now=now)
+        return why
+    return None
 
 
 def due(store: Store, project_id: int, config: ProjectConfig, *, now: datetime) -> str | None:
@@ -18,9 +34,8 @@ def due(store: Store, project_id: int, config: ProjectConfig, *, now: datetime) 
         return None
     if config.target.name is None:
         return None
-    known = store.projects.get(project_id)
     try:
-        kind = read_all(known.label_config, primary=config.labels.control).kinds[0]
+        kind = _kind(store, project_id, config)
         name = chosen(kind, config)
     except LabelConfigError:
         return None  # the rounds, and whoever asks for a training, say what is wrong
@@ -37,3 +52,8 @@ def due(store: Store, project_id: int, config: ProjectConfig, *, now: datetime) 
         return "another target is configured"
     labels = store.annotations.news_since(project_id, last.change)
     return f"{labels} new labels" if labels >= config.target.every else None
+
+
+def _kind(store: Store, project_id: int, config: ProjectConfig) -> LabelKind:
+    known = store.projects.get(project_id)
+    return read_all(known.label_config, primary=config.labels.control).kinds[0]

@@ -243,6 +243,26 @@ def test_it_is_due_when_another_target_is_configured_and_never_without_one(bench
         bench.train()
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [(None, "target.name is null"), ("remote", "trained elsewhere"), ("tagger", "'tagger' does not learn")],
+)
+def test_a_training_that_cannot_be_is_refused_and_the_history_says_why(
+    bench: Bench, name: str | None, says: str
+) -> None:
+    """A wish for one would otherwise wait for ever on the page."""
+    config = CONFIG.model_copy(update={"target": TargetSection(name=name)})
+    whole = Config(**vars(config), store=StoreSection(home=bench.home))
+    trainer = TargetTrainer(bench.store, whole, lambda project: ["false"], now=bench.clock)
+    bench.store.pages.wish(1, "retrain", by="her", now=bench.clock())
+    assert trainer.tick(1) is None
+    assert bench.store.pages.wishes(1) == {}
+    told, asked = bench.store.pages.events(1)
+    assert (told.name, asked.name) == ("nextlabel", "her")
+    assert told.action.startswith("not retrained: ")
+    assert says in told.action
+
+
 def test_what_is_clearly_worse_does_not_serve(bench: Bench) -> None:
     """The one before goes on serving; a good one after it takes its place again."""
     bench.label(50)
