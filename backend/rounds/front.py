@@ -95,6 +95,10 @@ class FrontMaker:
         for task in labelstudio.ask_again(self.pool.project_id, fresh) if fresh else ():
             self._asked_again[task] = fresh[task]
 
+    def forget_asked_again(self) -> None:
+        """The queue is closed: opening it again sets every task's overlap, those of reopened tasks too."""
+        self._asked_again.clear()
+
     def _costly(self, strategy: QueryStrategy) -> QueryStrategy:
         blind = self.pool.in_audit(self._config.queue.audit_share)
         return cost_aware(self._store, self.pool, strategy, blind=blind)

@@ -131,12 +131,14 @@ class ProjectLoop:
         if before.webhook_seen_at is not None and reading.counts.annotations:
             log.info("project %s: a poll found annotations that no webhook announced", self._project_id)
             self._store.projects.webhook_seen(self._project_id, now=None)
-        self._gate.settle(
+        allowed = self._gate.settle(
             self._labelstudio,
             self._store.projects.get(self._project_id),
             check=lambda: self._store.leases.check(lease, now=self._now()),
             seen=reading.project,
         )
+        if allowed.closed and self._front is not None:
+            self._front.forget_asked_again()
         return reading
 
     def due(self, *, resting: bool = False) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,28 @@ def test_doubtful_labels_are_asked_of_somebody_else(room: Room) -> None:
     room.turn()
     asked = [task for call in room.labelstudio.asked_again for task in call]
     assert len(asked) == len(set(asked)), "asked of Label Studio once"
+
+
+def test_after_a_pause_doubtful_labels_are_asked_again_anew(room: Room) -> None:
+    """Opening the queue again overwrites each task's overlap, and with it what was asked before."""
+
+    def update(project_id: int, **fields: Any) -> Any:
+        room.labelstudio.info = replace(room.labelstudio.info, **fields)
+        return room.labelstudio.info
+
+    room.labelstudio.update_project = update
+    mistaken(room)
+    asked = room.labelstudio.asked_again[-1]
+    assert asked
+    for standing in ("paused", "running"):
+        room.labelstudio.now += timedelta(minutes=1)
+        save_stand(room.store, 1, standing, author="Ada", now=room.labelstudio.now)
+        room.turn()
+        assert room.labelstudio.info.maximum_annotations == (standing == "running")
+    again = {task.task_id for task in room.front() if task.origin is Origin.RELABEL}
+    assert again
+    assert set(room.labelstudio.asked_again[-1]) == again
+    assert len(room.labelstudio.asked_again) == 2
 
 
 def test_a_second_answer_takes_a_task_off_the_list(room: Room) -> None:
