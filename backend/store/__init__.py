@@ -80,7 +80,11 @@ class Store:
     def open(cls, url: str) -> Store:
         """Open a store and bring its tables up to date; safe to race."""
         store = cls(url)
-        store.migrate()
+        try:
+            store.migrate()
+        except BaseException:
+            store.close()
+            raise
         return store
 
     def migrate(self) -> None:

@@ -86,12 +86,13 @@ class Settings:
             fresh = Setting(subject, revision + 1, now, author, dict(content))
             if (known.revision if known else 0) != revision:
                 raise _outdated(known, subject, revision)
-            written = db.execute(
+            written = db.scalar(
                 insert(db, live_setting)
                 .values(project_id=project_id, **vars(fresh))
                 .on_conflict_do_nothing(index_elements=["project_id", "subject", "revision"])
+                .returning(live_setting.c.revision)
             )
-            if written.rowcount != 1:
+            if written is None:
                 raise _outdated(_latest(db, project_id, subject), subject, revision)
             db.execute(
                 sa.update(project)

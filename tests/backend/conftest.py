@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import postgresql_server
 import pytest
 
 from backend.domain import Annotation, Member, Project, QueuedPrediction, Task
@@ -176,8 +178,42 @@ def encoder() -> FakeEncoder:
     return FakeEncoder()
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgresql_server.Server]:
+    """A PostgreSQL server; the tests that need one are skipped where none can be started."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(postgresql_server.running())
+        except postgresql_server.Unavailable as why:
+            pytest.skip(f"no PostgreSQL: {why}")
+        yield server
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `databases` on each of them."""
+    if metafunc.definition.get_closest_marker("databases"):
+        for name in {"url", "new_url"} & {*metafunc.fixturenames}:
+            metafunc.parametrize(name, ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/nextlabel.db")
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store: in SQLite, or in what the test asks for."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        return request.getfixturevalue("postgresql").made()
+    return f"sqlite:///{tmp_path}/nextlabel.db"
+
+
+@pytest.fixture
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same before the tables are made."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        return request.getfixturevalue("postgresql").new()
+    return f"sqlite:///{tmp_path}/nextlabel.db"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    opened = Store.open(url)
     yield opened
     opened.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,13 +35,15 @@ from backend.config.types import Budget as Section
 from backend.domain import ConfigError, NotFound, Outdated, Project
 from backend.store import Store
 
+pytestmark = pytest.mark.databases
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/store.db")
+def store(url: str) -> Iterator[Store]:
+    opened = Store.open(url)
     opened.projects.connect(Project(1, "p", "<View/>", "", "", True, 1, 0, 0), {}, now=NOW)
     yield opened
     opened.close()

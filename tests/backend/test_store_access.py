@@ -12,6 +12,8 @@ from backend.domain import ConfigError, NotFound, Project
 from backend.store import Store
 from backend.store.access import TOKEN_PREFIX, USED_EVERY
 
+pytestmark = pytest.mark.databases
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -12,13 +12,15 @@ from backend.store import Store
 from backend.store.annotations import UNSEEN_FOR
 from backend.store.schema import annotation as table
 
+pytestmark = pytest.mark.databases
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path}/store.db")
+def store(url):
+    store = Store.open(url)
     for id_ in (1, 2):
         connect(store, id_)
     yield store

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from backend.domain import LeaseLost, Project
 from backend.store import Store
 
+pytestmark = pytest.mark.databases
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -18,8 +20,8 @@ def after(seconds):
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path}/store.db")
+def store(url):
+    store = Store.open(url)
     store.projects.connect(Project(1, "p", "<View/>", "", "", True, 1, 0, 0), {}, now=START)
     yield store
     store.close()

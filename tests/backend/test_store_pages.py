@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from backend.domain import Annotation, FrontTask, Origin, Project, RoundState, StepTiming, Task
 from backend.store.pages import PoolMap, _thinned
 
+pytestmark = pytest.mark.databases
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

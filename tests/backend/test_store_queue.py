@@ -21,13 +21,15 @@ from backend.domain import (
 from backend.store import Store
 from backend.store.queue import FRONTS_KEPT
 
+pytestmark = pytest.mark.databases
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path}/store.db")
+def store(url):
+    store = Store.open(url)
     connect(store)
     yield store
     store.close()

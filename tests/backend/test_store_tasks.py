@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from backend.domain import Annotation, Project, Task
 from backend.store import RowState, Store, content_hash
 
+pytestmark = pytest.mark.databases
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path}/store.db")
+def store(url):
+    store = Store.open(url)
     for id_ in (1, 2):
         store.projects.connect(Project(id_, f"p{id_}", "<View/>", "", "", True, 1, 0, 0), {}, now=START)
     yield store
