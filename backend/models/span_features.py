@@ -1,4 +1,4 @@
-"""What the head for spans sees of a token: itself, and the gist of its neighbours, in principal axes."""
+"""What the head for spans sees of a token: itself, and the gist of its neighbours and of its text."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ import numpy as np
 from backend.encoders.tokens import Tokens
 from strategies.types import Floats
 
-GIST = 96
+GIST = 24
 """Principal axes of a neighbour that are looked at."""
+TOPIC = 48
+"""Principal axes of a text's average token that are looked at."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A linear map from tokens and their neighbours to features with uncorrelated columns.
+    """A linear map from tokens, their neighbours and their texts to features with uncorrelated columns.
 
-    center: (d,)   gist: (d, g)   shift: (d + 2 g,)   axes: (d + 2 g, d + 2 g)
+    center: (d,)   gist: (d, g)   topic: (d, t)   shift: (width,)   axes: (width, width), d + 2 g + t wide
     """
 
     center: Floats
     gist: Floats
+    topic: Floats
     shift: Floats
     axes: Floats
 
     def __call__(self, tokens: Tokens) -> Floats:
         """Give each token's features, (tokens, width); they are about as long as 1."""
-        centered: Floats = _beside(tokens, self.center, self.gist) - self.shift
+        centered: Floats = _beside(tokens, self.center, self.gist, self.topic) - self.shift
         features: Floats = centered @ self.axes
         return features
 
@@ -38,10 +41,12 @@ class Window:
         """
         d, gist = self.gist.shape
         turned = self.axes @ weights
+        itself, before, after, text = np.split(turned, [d, d + gist, d + 2 * gist])
         own: Floats = tokens.values.astype(np.float32) - self.center
-        found: Floats = own @ turned[:d] - self.shift @ turned
-        found += _moved(own @ (self.gist @ turned[d : d + gist]), tokens, 1)
-        found += _moved(own @ (self.gist @ turned[d + gist :]), tokens, -1)
+        found: Floats = own @ itself - self.shift @ turned
+        found += _moved(own @ (self.gist @ before), tokens, 1)
+        found += _moved(own @ (self.gist @ after), tokens, -1)
+        found += _averaged(own @ (self.topic @ text), tokens)
         return found
 
     @classmethod
@@ -49,18 +54,20 @@ class Window:
         """Find the axes of `tokens`, one token at least."""
         values = tokens.values.astype(np.float32)
         center = values.mean(axis=0)
-        gist = _axes(values - center)[:, :GIST]
-        seen = _beside(tokens, center, gist)
+        widest = _axes(values - center)
+        gist, topic = widest[:, :GIST], widest[:, :TOPIC]
+        seen = _beside(tokens, center, gist, topic)
         shift = seen.mean(axis=0)
         size = np.sqrt(((seen - shift) ** 2).sum(axis=1).mean())
-        return cls(center, gist, shift, _axes(seen - shift) / np.float32(max(size, 1e-6)))
+        return cls(center, gist, topic, shift, _axes(seen - shift) / np.float32(max(size, 1e-6)))
 
 
-def _beside(tokens: Tokens, center: Floats, gist: Floats) -> Floats:
-    """Put the gist of the token before and of the one after beside each token; zeros where a text ends."""
+def _beside(tokens: Tokens, center: Floats, gist: Floats, topic: Floats) -> Floats:
+    """Put beside each token the gists of the one before and the one after, and its text's average."""
     own: Floats = tokens.values.astype(np.float32) - center
     brief = own @ gist
-    return np.hstack([own, _moved(brief, tokens, 1), _moved(brief, tokens, -1)])
+    parts = [own, _moved(brief, tokens, 1), _moved(brief, tokens, -1), _averaged(own @ topic, tokens)]
+    return np.hstack(parts)
 
 
 def _moved(rows: Floats, tokens: Tokens, by: int) -> Floats:
@@ -69,6 +76,15 @@ def _moved(rows: Floats, tokens: Tokens, by: int) -> Floats:
     moved: Floats = np.roll(rows, by, axis=0)
     moved[edges[:-1] if by == 1 else edges[1:] - 1] = 0
     return moved
+
+
+def _averaged(rows: Floats, tokens: Tokens) -> Floats:
+    """Give each token the average row of its text."""
+    lengths = np.diff(tokens.starts)
+    lengths = lengths[lengths > 0]
+    begins = np.cumsum(lengths) - lengths
+    means: Floats = np.add.reduceat(rows, begins, axis=0) / lengths[:, None].astype(np.float32)
+    return np.repeat(means, lengths, axis=0)
 
 
 def _axes(centered: Floats) -> Floats:

@@ -23,6 +23,7 @@ from strategies.types import BadInput, Floats, Positions, TokenProbabilities
 
 FILE = "spans.npz"
 
+_PARTS = ("center", "gist", "topic", "shift", "axes")
 STRENGTH = 30.0
 _ITERATIONS = 14
 _FEWEST_TO_CALIBRATE = 20
@@ -39,9 +40,9 @@ _TINY = float(np.finfo(np.float32).tiny)
 class SpansHead:
     """Predict for each token of a text whether it begins a span, goes on with one, or is outside.
 
-    A linear-chain conditional random field over BIO tags; its features are a token's own embedding and the
-    gist of its neighbours'. Marginals are calibrated with one temperature from texts that were held out of a
-    first fit (600 at most; skipped below 20 texts). Texts without spans teach too.
+    A linear-chain conditional random field over BIO tags; its features are a token's own embedding, the gist
+    of its neighbours' and that of its text. Marginals are calibrated with one temperature from texts that
+    were held out of a first fit (600 at most; skipped below 20 texts). Texts without spans teach too.
 
     classes:   labels of spans lie in [0, classes)
     strength:  the larger, the less weights are held back
@@ -126,7 +127,7 @@ class SpansHead:
     def save(self, folder: Path) -> None:
         """Write `spans.npz` into `folder`, all or nothing."""
         window, field = self._known()
-        arrays = {f"window_{name}": getattr(window, name) for name in ("center", "gist", "shift", "axes")}
+        arrays = {f"window_{name}": getattr(window, name) for name in _PARTS}
         arrays |= {f"field_{name}": getattr(field, name) for name in ("weights", "bias", "moves", "begin")}
         arrays |= {
             "classes": np.asarray(self.classes),
@@ -146,7 +147,7 @@ class SpansHead:
         strength = float(state["strength"])
         wanted = None if math.isnan(strength) else strength
         head = cls(int(state["classes"]), strength=wanted, calibrate=bool(state["calibrate"]))
-        window = Window(*(state[f"window_{name}"] for name in ("center", "gist", "shift", "axes")))
+        window = Window(*(state[f"window_{name}"] for name in _PARTS))
         field = Field(*(state[f"field_{name}"] for name in ("weights", "bias", "moves", "begin")))
         head._fitted = (window, field)
         head._temperature = float(state["temperature"])

@@ -119,7 +119,7 @@ def made(offsets_of_texts):
 @given(st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=30)
 def test_features_times_weights_need_no_features(seed):
-    """The same as making them, word by word: a text's ends see zeros beside them, empty texts are skipped."""
+    """The same as making them, word by word; a text's ends see zeros beside them."""
     rng = np.random.default_rng(seed)
     lengths = np.append(rng.integers(0, 4, 6), 2)
     values = rng.normal(size=(lengths.sum(), 5)).astype(np.float32)
@@ -130,7 +130,8 @@ def test_features_times_weights_need_no_features(seed):
     rows = []
     for words in texts:
         padded = [np.zeros(window.gist.shape[1]), *(words @ window.gist), np.zeros(window.gist.shape[1])]
-        rows += [np.concatenate([word, padded[at], padded[at + 2]]) for at, word in enumerate(words)]
+        topic = np.sum(words, axis=0) / max(len(words), 1) @ window.topic
+        rows += [np.concatenate([word, padded[at], padded[at + 2], topic]) for at, word in enumerate(words)]
     features = (np.array(rows) - window.shift) @ window.axes
     np.testing.assert_allclose(window(tokens), features, atol=1e-4)
     np.testing.assert_allclose(window.times(tokens, weights), features @ weights, atol=1e-3)
