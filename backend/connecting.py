@@ -152,8 +152,9 @@ def _erase_predictions(labelstudio: LabelStudio, project_id: int, progress: Prog
 def _give_back(store: Store, labelstudio: LabelStudio, project_id: int) -> list[str]:
     """Undo what `connect` did, all that can be undone; what could not is tried again the next time."""
     known = store.projects.get(project_id)
-    steps: list[Callable[[], None]] = [lambda: reopen(store, labelstudio, project_id)]
+    steps: list[Callable[[], object]] = [lambda: reopen(store, labelstudio, project_id)]
     if known.previous:
+        steps.append(lambda: labelstudio.ask_no_more(project_id))
         steps.append(lambda: _restore(labelstudio, project_id, known.previous))
     if (webhook := known.webhook_id) is not None:
         steps.append(lambda: labelstudio.delete_webhook(webhook))

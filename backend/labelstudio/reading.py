@@ -192,6 +192,11 @@ def _rule(column: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
     return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
 
 
+def above(**columns: int) -> dict[str, Any]:
+    """The filter for tasks in whose `columns` stands more than these numbers."""
+    return _all_of(*(_rule(column, "greater", "Number", value) for column, value in columns.items()))
+
+
 def _between(low: int, high: int) -> dict[str, Any]:
     return _rule("id", "in", "Number", {"min": low, "max": high})
 

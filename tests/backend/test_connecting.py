@@ -51,6 +51,7 @@ class Linked:
         self.ids = itertools.count(1)
         self.refuses = ""
         self.reaches_us = True
+        self.overlaps: dict[int, int] = {}
         fake.info = replace(fake.info, sampling="Sequential sampling", model_version="theirs")
         fake.predictions["theirs"] = {1: QueuedPrediction(1, (), 0.5)}
 
@@ -77,6 +78,13 @@ class Linked:
         if self.fake.info.model_version == version:
             raise LabelStudioError(f"model version {version} is the queue")
         return int(self.fake.delete_version(project_id, version))
+
+    def ask_no_more(self, project_id: int) -> list[int]:
+        self.fake._ask("ask_no_more")
+        return [task for task, overlap in self.overlaps.items() if overlap > 1 and not self._set(task)]
+
+    def _set(self, task: int) -> None:
+        self.overlaps[task] = self.fake.info.maximum_annotations
 
     def webhooks(self, project_id: int) -> list[Any]:
         self.fake._ask("webhooks")
@@ -192,9 +200,14 @@ def test_a_config_that_cannot_be_learned_changes_nothing(desk: Desk) -> None:
 def test_disconnecting_restores_and_erases(desk: Desk) -> None:
     desk.connect(with_ml_backend=True)
     desk.publish("nextlabel-0000-1.1")
+    desk.labelstudio.overlaps = {3: 2, 4: 1}  # task 3 was asked again
     assert desk.labelstudio.info.model_version == "nextlabel-0000-1.1"
     assert desk.disconnect() == []
     assert desk.labelstudio.settings() == BEFORE
+    assert desk.labelstudio.overlaps == {3: 1, 4: 1}
+    asked = len(desk.labelstudio.requests)
+    assert desk.disconnect() == []
+    assert "ask_no_more" not in desk.labelstudio.requests[asked:], "the project is somebody else's now"
     assert list(desk.labelstudio.predictions) == ["theirs"]
     assert (desk.labelstudio.hooks, desk.labelstudio.backends) == ({}, {})
     assert desk.store.queue.current(1) is None

@@ -61,6 +61,28 @@ def test_a_labelled_task_goes_to_somebody_else_first_of_all(
     assert len(reread.annotations) == overlap + 1
 
 
+@pytest.mark.parametrize("overlap", [1, 2])
+def test_what_was_asked_again_can_be_taken_back(
+    overlap: int, client: LabelStudio, project: Any, colleagues: list[Annotator]
+) -> None:
+    """Answered since or not, no task is left that wants more than its project, and nobody is served one."""
+    made = project([f"text {each}" for each in range(5)], maximum_annotations=overlap)
+    first, second, third = colleagues
+    once, twice, *others = made.tasks
+    for task in (once, twice):
+        for annotator in colleagues[:overlap]:
+            annotator.annotate(task, choice("yes"))
+    first.annotate(others[0], choice("yes"))
+    assert client.ask_again(made.id, {once: overlap + 1, twice: overlap + 1}) == [once, twice]
+    third.annotate(twice, choice("no"))
+    assert client.ask_no_more(made.id) == [once, twice]
+    assert client.ask_no_more(made.id) == []
+    reread = [task for page in client.changed_tasks(made.id, None) for task in page]
+    assert {task.overlap for task in reread} == {overlap}
+    assert once not in served(third, made.id, 5)
+    assert once not in served(second, made.id, 5)
+
+
 def test_asking_again_is_seen_as_a_change_and_forgives_what_is_gone(
     client: LabelStudio, project: Any, annotator: Annotator, owner: Any
 ) -> None:
