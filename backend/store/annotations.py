@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from backend.domain import Annotation
 from backend.store.database import Database, UTCDateTime, chunks, insert
-from backend.store.projects import raise_change
+from backend.store.projects import hold, raise_change
 from backend.store.schema import annotation, pool_row, project
 from backend.store.versions import note_versions
 
@@ -58,6 +58,7 @@ class Annotations:
     def heard(self, project_id: int, items: Sequence[Annotation], *, now: datetime) -> int:
         """Take in what a webhook brought; returns how many were news. Costs one small transaction."""
         with self._database.write() as db:
+            hold(db, project_id)
             known = _known(db, [item.id for item in items])
             mine = [item for item in items if _is_of(known.get(item.id), project_id)]
             news = [item for item in _newest(mine) if _is_news(known.get(item.id), item)]
@@ -72,6 +73,7 @@ class Annotations:
     def heard_deleted(self, project_id: int, ids: Sequence[int], *, now: datetime) -> int:
         """Leave tombstones for `ids`, known or not; returns how many were news."""
         with self._database.write() as db:
+            hold(db, project_id)
             known = _known(db, ids)
             mine = [id_ for id_ in dict.fromkeys(ids) if _is_of(known.get(id_), project_id)]
             news = [id_ for id_ in mine if id_ not in known or not known[id_].deleted]

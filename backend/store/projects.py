@@ -187,6 +187,15 @@ class Projects:
             db.execute(sa.update(project).where(project.c.id == project_id).values(**values))
 
 
+def hold(db: sa.Connection, project_id: int) -> None:
+    """Begin a transaction that reads a project's tasks or annotations to change them: one at a time does so.
+
+    In SQLite every transaction that writes is alone. What merely refers to the project does not wait.
+    """
+    if db.dialect.name != "sqlite":
+        db.execute(sa.select(project.c.id).where(project.c.id == project_id).with_for_update(key_share=True))
+
+
 def raise_change(db: sa.Connection, project_id: int, **also: Any) -> int:
     """Count one more change of the project, and set what `also` names; the number marks what changed."""
     change = db.scalar(

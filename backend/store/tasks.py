@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from backend.domain import Json, Task
 from backend.store.annotations import bury, mark_tasks, take_listing, upsert
 from backend.store.database import Database, chunks, insert
-from backend.store.projects import raise_change
+from backend.store.projects import hold, raise_change
 from backend.store.schema import annotation, encoding, pool_row, project
 from backend.store.versions import note_versions
 
@@ -66,6 +66,7 @@ class Tasks:
     ) -> SyncCounts:
         """Take in a page of tasks with all their annotations, as listed at `asked_at`. Safe to repeat."""
         with self._database.write() as db:
+            hold(db, project_id)
             seen = [item for task in tasks for item in task.annotations]
             removed = _removed_since(db, project_id, [task.id for task in tasks], asked_at)
             tasks = [task for task in tasks if task.id not in removed]
@@ -88,6 +89,7 @@ class Tasks:
         """Leave tombstones for tasks and their annotations; returns how many tasks were live."""
         removed = 0
         with self._database.write() as db:
+            hold(db, project_id)
             for chunk in chunks(list(task_ids)):
                 mine = sa.and_(pool_row.c.project_id == project_id, pool_row.c.task_id.in_(chunk))
                 db.execute(sa.update(pool_row).where(mine).values(removed_at=now))

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from backend.domain import Annotation
 from backend.store.database import chunks, insert
-from backend.store.schema import annotation_version, project
+from backend.store.schema import annotation_version
 
 LONGEST_SECONDS = 1e9
 """Thirty years: a longer lead time is no time at all."""
@@ -27,7 +27,10 @@ _v = annotation_version.c
 
 
 def note_versions(db: sa.Connection, project_id: int, items: Sequence[Annotation]) -> None:
-    """Keep what was seen of annotations, old versions and the deleted too; repeating it does no harm."""
+    """Keep what was seen of annotations, old versions and the deleted too; repeating it does no harm.
+
+    The transaction must hold the project: two must not each take their own version of one for its first.
+    """
     values = [
         {
             "project_id": project_id,
@@ -44,8 +47,6 @@ def note_versions(db: sa.Connection, project_id: int, items: Sequence[Annotation
     ]
     if not values:
         return
-    # two transactions must not each take their own version of an annotation for its first
-    db.execute(sa.select(project.c.id).where(project.c.id == project_id).with_for_update())
     db.execute(_note_statement(db.dialect.name), values)
     _work_out(db, project_id, sorted({item.id for item in items}))
 
