@@ -13,6 +13,9 @@ Json: TypeAlias = Mapping[str, Any]
 WEBHOOK_SECRET_HEADER = "X-Nextlabel-Secret"  # noqa: S105 - the name of the header
 VERSION_PREFIX = "nextlabel-"
 """What the names of all our queue versions begin with."""
+MOST_IN_FRONT = 300
+"""Tasks of one front. So many predictions go in one bulk delete, which holds SQLite's write lock for about a
+second; what is more goes one by one, 0.1 s each, and every round retires a front."""
 RETRAIN = "retrain"
 """The wish that asks the worker to train the target."""
 

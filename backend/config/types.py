@@ -21,6 +21,7 @@ from backend.config.media import Media
 from backend.config.section import Address, Name, Section, listed
 from backend.config.spending import Budget, Notify
 from backend.config.words import Expected
+from backend.domain import MOST_IN_FRONT
 
 Expression: TypeAlias = Annotated[Name, Expected("a strategy's name, with its options in brackets")]
 Options: TypeAlias = Mapping[str, Any]
@@ -186,7 +187,13 @@ class Selection(Section):
 class Queue(Section):
     """What Label Studio is given to serve."""
 
-    size: int = Field(default=100, ge=10, le=2000, description="Tasks published at a time.")
+    size: int = Field(
+        default=100,
+        ge=10,
+        le=MOST_IN_FRONT,
+        description="Tasks published at a time; those that others have begun come on top, "
+        f"{MOST_IN_FRONT} in all.",
+    )
     low: float = Field(
         default=0.5, ge=0.05, le=1, description="A new round starts when this share of them is left."
     )

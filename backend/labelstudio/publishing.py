@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backend.domain import LabelStudioError, QueuedPrediction
+from backend.domain import MOST_IN_FRONT, LabelStudioError, QueuedPrediction
 from backend.labelstudio.errors import MissingTasks, reading
 from backend.labelstudio.projects import Projects
 from backend.labelstudio.reading import Reading
 
 SECONDS_EACH = 0.05
 """Given to an import or bulk delete for each prediction, beside the ordinary timeout; 1 to 10 ms is usual."""
-AT_ONCE = 300
+AT_ONCE = MOST_IN_FRONT
 """Predictions that one bulk delete may take: 100 hold SQLite's write lock for about 0.4 s, 2,000 for 7 s."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from backend.config import ProjectConfig
 from backend.config.types import Queue
-from backend.domain import Origin
+from backend.domain import MOST_IN_FRONT, Origin
 from backend.labels import Form
 from backend.models.remote import NAME as REMOTE
 from backend.pool import TaskPool
@@ -86,7 +86,8 @@ def select(
     explored = drawn(allowed, min(size, count), rng)
     audit_rows = pool.audit_rows(config.queue.audit_share)
     audit_rows = audit_rows[free[audit_rows]][:size]
-    begun = np.flatnonzero(pool.in_progress(maximum_annotations))[: BEGUN_AT_MOST * size]
+    begun = np.flatnonzero(pool.in_progress(maximum_annotations))
+    begun = begun[: min(BEGUN_AT_MOST * size, MOST_IN_FRONT - size)]
     skipped = np.flatnonzero(pool.skipped)
     skipped = skipped[pool.live[skipped] & (pool.answers[skipped] == 0)][:size]
     random, relabel = shares.audit_share + shares.exploration_share, shares.relabel_share

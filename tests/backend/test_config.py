@@ -117,7 +117,7 @@ def test_every_error_is_told_at_once_with_its_path(errors):
     """
     assert sorted(errors(text, NEXTLABEL_WEB_PORT="99999")) == sorted(
         [
-            "queue.size: 5; expected a whole number from 10 to 2000",
+            "queue.size: 5; expected a whole number from 10 to 300",
             "queue.sise: unknown key; expected one of size, low, audit_share, exploration_share, "
             'relabel_share, preannotate, seed; did you mean "size"?',
             'queue.preannotate: "yes"; expected true or false',

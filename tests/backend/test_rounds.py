@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from backend.cli.outlook import lines
 from backend.cli.status import describe
 from backend.config import ProjectConfig
 from backend.config.types import Queue, Rounds, Selection
-from backend.domain import LeaseLost, Origin, RoundState, VersionState
+from backend.domain import MOST_IN_FRONT, LeaseLost, Origin, RoundState, VersionState
+from backend.labelstudio.publishing import AT_ONCE
 from backend.pool import TaskPool
 from backend.rounds import Models, ProjectLoop
 from backend.rounds.review import Review
@@ -322,6 +324,29 @@ def test_begun_tasks_stay_in_the_front_until_enough_annotators_answered(bench: B
     bench.labelstudio.label(first, user=2)
     bench.turn()
     assert first not in bench.labelstudio.front()
+
+
+def test_a_front_is_never_larger_than_what_label_studio_erases_in_one_go(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are begun: some of them wait outside, and as many fresh tasks as ever are in it."""
+    monkeypatch.setattr("backend.rounds.select.MOST_IN_FRONT", 20)
+    bench.labelstudio.info = replace(bench.labelstudio.info, maximum_annotations=2)
+    bench.turn()
+    begun = bench.labelstudio.front()
+    for task_id in begun:
+        bench.labelstudio.label(task_id, user=1)
+    bench.turn()
+    front = bench.labelstudio.front()
+    assert len(front) == 20
+    assert set(front[:8]) < set(begun)
+    assert not set(front[8:]) & set(begun)
+
+
+def test_the_largest_queue_can_be_erased_in_one_go() -> None:
+    assert ProjectConfig(queue=Queue(size=MOST_IN_FRONT)).queue.size == AT_ONCE
+    with pytest.raises(ValidationError):
+        Queue(size=MOST_IN_FRONT + 1)
 
 
 def test_one_class_only_keeps_the_cold_start(bench: Bench) -> None:
