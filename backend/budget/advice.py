@@ -203,6 +203,9 @@ def _target(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
         return Reason("target unknown", f"nobody knows how far the target is: {name} is not measured yet")
     name = allowed.measured.metric.replace("_", " ")
     now = f"{wording.share(allowed.measured.low)} to {wording.share(allowed.measured.high)}"
+    if Decimal(str(allowed.measured.low)) >= target:
+        says = f"the target {wanted} is probably reached: it is {now}; more random tasks will make it sure"
+        return Reason("target probable", says)
     if not bought:
         return Reason("target", f"the target is {name} {wanted}; it is {now}")
     for one in bought:

@@ -12,6 +12,7 @@ from typing import Any
 from backend.budget import wording
 from backend.budget.live import Held, Stand, Standing, budget_of, stand_of
 from backend.budget.spent import Pace, Spent, pace, spent
+from backend.budget.surely import surely_above
 from backend.budget.terms import Budget
 from backend.domain import RoundState
 from backend.store import Closure, Store
@@ -57,6 +58,10 @@ class Measured:
     low: float
     high: float
     n: int
+
+    def surely_above(self, target: Decimal) -> bool:
+        """Whether it is above `target` however often it was measured, and not by luck."""
+        return surely_above(self.metric, self.value, self.low, self.n, float(target))
 
 
 @dataclass(frozen=True)
@@ -113,9 +118,9 @@ def allowance(store: Store, project_id: int, *, now: datetime) -> Allowance:
 
     Nothing is held back for what annotators have open: that comes on top. Hours and money are turned into
     labels at the upper end of what a label costs, so they run out a little late rather than early only by
-    the last label. Whether the target is reached is judged by the lower end of its interval; once that
-    closed the queue, it stays closed until somebody saves the budget again: the next measurement may be a
-    little lower, and annotators should not be called back for it.
+    the last label. The target is reached when the metric is surely above it; once that closed the queue, it
+    stays closed until somebody saves the budget again: the next measurement may be a little lower, and
+    annotators should not be called back for it.
     """
     budget, stand = budget_of(store, project_id), stand_of(store, project_id)
     done, rate = spent(store, project_id, budget.value), pace(store, project_id, budget.value)
@@ -215,7 +220,7 @@ def _target(budget: Held[Budget], found: Measured | None, closure: Closure | Non
     for reason in closure.reasons if closure is not None and kept else ():
         if reason["kind"] == Kind.TARGET and reason.get("revision") == budget.revision:
             return [Limit(Kind.TARGET, 0, str(reason["says"]))]
-    if found is None or Decimal(str(found.low)) < target:
+    if found is None or not found.surely_above(target):
         return []
     name, low, high = found.metric.replace("_", " "), wording.share(found.low), wording.share(found.high)
     says = f"the target is reached: {name} {low} to {high}, {wording.share(target)} was wanted"

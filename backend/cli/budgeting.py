@@ -26,7 +26,7 @@ _OPTIONS = {
     "per_label": "What a label costs, on top.",
     "deadline": "When the queue closes: 2026-12-31, or 2026-12-31T18:00+01:00.",
     "target_metric": "What the target is a value of.  [default: accuracy]",
-    "target_value": "The queue closes when the metric is surely (95 %) above it: 0.9 or 90%.",
+    "target_value": "The queue closes when the metric is surely (95 %, over all looks) above it: 0.9 or 90%.",
     "since": "Count only work from this day or time on; `now` begins anew.",
     "most_minutes": "What one sitting counts at most: tabs stay open overnight.  [default: 60]",
     "least_gain": "Points of the metric (in %) that 100 more labels must bring.  [default: 0.5]",

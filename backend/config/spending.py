@@ -38,7 +38,8 @@ class Budget(Section):
     )
     target_metric: Name = Field(default="accuracy", description="What the target is a value of.")
     target_value: Share = Field(
-        default=None, description="The queue closes when the metric is surely (95 %) above it."
+        default=None,
+        description="The queue closes when the metric is surely (95 %, over all looks) above it.",
     )
     most_minutes: float = Field(
         default=60, ge=1, le=1440, description="One sitting counts at most so long: tabs stay open overnight."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from backend.budget import Allowance, Budget, as_fields, stand_of
@@ -103,7 +102,7 @@ def _target(found: Allowance) -> Facts | None:
     measured = (
         None if known is None else {name: getattr(known, name) for name in ("value", "low", "high", "n")}
     )
-    reached = known is not None and Decimal(str(known.low)) >= budget.target_value
+    reached = known is not None and known.surely_above(budget.target_value)
     return {
         "metric": budget.target_metric,
         "value": float(budget.target_value),

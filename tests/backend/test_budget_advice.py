@@ -127,6 +127,12 @@ def test_a_closed_queue_says_stop_and_why(store: Store) -> None:
             "about 200 more labels, more than the budget has left",
         ),
         ("0.97", Advice.GO_ON, "target out of reach", "500 more labels reach at most 95.0 %"),
+        (
+            "0.85",
+            Advice.STOP_SOON,
+            "target probable",
+            "probably reached: it is 86.0 % to 93.0 %; more random",
+        ),
         ("0.945", Advice.GO_ON, "target", "the target is accuracy 94.5 %; it is 86.0 % to 93.0 %"),
     ],
 )
