@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -29,7 +29,8 @@ from backend.rounds.publish import erase_one_retired, publish
 from backend.rounds.remote import RemoteModel
 from backend.rounds.review import Review
 from backend.rounds.sync import Reading, sync
-from backend.store import Connection, Lease, Round, Store, Version
+from backend.rounds.when import When
+from backend.store import Connection, Lease, Round, Store
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +54,6 @@ class Models:
     fetch: FetchImages = no_images
     target: Callable[[TaskPool], TargetAnswers | None] = lambda _pool: None
     remote: Callable[[Connection, LabelKind], RemoteModel | None] = lambda _known, _kind: None
-
-
-class Stands(NamedTuple):
-    """The last round, the last one that was finished, and the version that is served."""
-
-    latest: Round | None
-    done: Round | None
-    current: Version | None
 
 
 class ProjectLoop:
@@ -92,8 +85,7 @@ class ProjectLoop:
         self._gate = Gate(store, config, project_id, now=now, smtp_password=smtp_password)
         self._front: FrontMaker | None = None
         self._review = self._new_review()
-        self._served: str | None = None
-        self._stands: Stands | None = None
+        self._when = When(store, config, project_id, self._gate, now=now)
         self._named: set[int] = set()
         self._idled_at = now()
         self._number = 0
@@ -103,15 +95,11 @@ class ProjectLoop:
 
     def poll_due(self) -> bool:
         """Whether it is time to ask Label Studio what changed."""
-        if self._served is None:  # nobody knows what happened before this worker came
-            return True
-        known = self._store.projects.get(self._project_id)
-        rounds = self._config.rounds
-        if known.polled_at is None or (known.woken_at is not None and known.woken_at > known.polled_at):
-            return True
-        alone = known.webhook_seen_at is None or self._gate.soon
-        seconds = rounds.poll_seconds if alone else rounds.poll_seconds_with_webhook
-        return self._now() - known.polled_at >= timedelta(seconds=seconds)
+        return self._when.poll_due()
+
+    def due(self, *, resting: bool = False) -> str | None:
+        """Say why a round should run now; see `When.due`."""
+        return self._when.due(resting=resting)
 
     def sync(self, lease: Lease) -> Reading:
         """Read what changed in Label Studio; close or open its queue as the budget says."""
@@ -125,7 +113,8 @@ class ProjectLoop:
             progress=self._progress,
             pause=self._pause,
         )
-        self._served, self._stands = reading.project.model_version, None
+        self._when.served = reading.project.model_version
+        self._when.changed()
         if reading.config_changed:
             self._front, self._review = None, self._new_review()
         if before.webhook_seen_at is not None and reading.counts.annotations:
@@ -141,58 +130,6 @@ class ProjectLoop:
             self._front.forget_asked_again()
         return reading
 
-    def due(self, *, resting: bool = False) -> str | None:
-        """Say why a round should run now; None while there is nothing to do. Looks at the store alone.
-
-        resting: the last round was just now: what was labelled since waits, unless the front is getting low
-        """
-        known = self._store.projects.get(self._project_id)
-        if self._gate.check(known).closed:
-            last = self._standing().done
-            news = last is not None and last.change not in (None, known.change)
-            return "the last labels" if news and not resting else None
-        if known.wanted:
-            return known.wanted
-        if known.polled_at is None:
-            return None
-        latest, last, current = self._standing()
-        if last is None or last.change is None:
-            return "first round"
-        if current is not None and self._served not in (None, current.version):
-            return f"Label Studio serves {self._served!r}, not our queue"
-        if current is None and last.figures.get("front"):  # a disconnect erased it
-            return "nothing of ours is served"
-        if latest is not last and latest is not None:  # it broke, or was killed: what it was for is still due
-            return latest.why
-        if known.change == last.change or (resting and not self._is_low()):
-            return None
-        labels = self._store.annotations.news_since(self._project_id, last.change)
-        if labels == 0:
-            return "the tasks changed"
-        if labels >= self._config.rounds.new_labels:
-            return f"{labels} new annotations"
-        if self._is_low():
-            return f"the front is getting low: {self._left(current)} left"
-        return None
-
-    def _is_low(self) -> bool:
-        """Whether so much of the front is answered that a new one is needed, good or bad."""
-        _, last, current = self._standing()
-        size = int(last.figures.get("front", 0)) if last is not None else 0
-        return self._left(current) < self._config.queue.low * size or current is None
-
-    def _standing(self) -> Stands:
-        """How the project stands; looked up again after it can have changed."""
-        if self._stands is None:
-            latest = done = self._store.rounds.latest(self._project_id)
-            if latest is not None and latest.state is not RoundState.DONE:
-                done = self._store.rounds.latest(self._project_id, RoundState.DONE)
-            self._stands = Stands(latest, done, self._store.queue.current(self._project_id))
-        return self._stands
-
-    def _left(self, current: Version | None) -> int:
-        return self._store.queue.left(self._project_id, current.version) if current else 0
-
     # --- what ----------------------------------------------------------------------------------------
 
     def run(self, lease: Lease, why: str) -> str | None:
@@ -204,7 +141,8 @@ class ProjectLoop:
         fresh = last is None or last.state is RoundState.DONE
         number = 1 if last is None else last.number + int(fresh)
         attempt = 1 if last is None or fresh else last.attempt + 1
-        self._number, self._timings, self._stands = number, [], None
+        self._number, self._timings = number, []
+        self._when.changed()
         self._store.rounds.start(self._project_id, number, attempt, why, now=self._now())
         self._store.projects.round_taken(self._project_id, why)
         maker, version, figures = self._steps(lease, number)
@@ -212,13 +150,14 @@ class ProjectLoop:
         self._store.rounds.finish(
             self._project_id, number, change=change, steps=steps, figures=figures, now=self._now()
         )
-        self._number, self._stands = 0, None  # what breaks from here on breaks no round
+        self._number = 0  # what breaks from here on breaks no round
+        self._when.changed()
         self._review.look(maker, number, version, seals=bool(figures["seals"]))
         return version
 
     def failed(self, error: str) -> None:
         """Write down why the round broke, if it had not finished."""
-        self._stands = None
+        self._when.changed()
         if self._number == 0:
             return
         self._store.rounds.fail(self._project_id, self._number, error, steps=self._timings, now=self._now())
@@ -228,7 +167,7 @@ class ProjectLoop:
 
         And where nobody waits at all, look for doubtful labels, and draw the map that the page shows.
         """
-        done = self._standing().done
+        done = self._when.standing().done
         if not busy and self._front is not None and done is not None and self._is_quiet(done):
             self._idled_at = self._now()
             self._review.idle(self._front, done.number)
@@ -261,7 +200,7 @@ class ProjectLoop:
         with self._timed("encode") as detail:
             detail["rows"] = maker.pool.encode(self._progress, self._pause)
         with self._timed("fit"):
-            maker.fit(number, needed=self._is_low())
+            maker.fit(number, needed=self._when.is_low())
         with self._timed("rank"):
             front, figures = maker.choose(known, self._gate.check(known))
         version = None
@@ -270,7 +209,7 @@ class ProjectLoop:
                 version, front = publish(
                     self._store, self._labelstudio, lease, front, number=number, now=self._now
                 )
-                self._served = version
+                self._when.served = version
                 maker.ask_again(self._labelstudio, front)
         return maker, version, {**figures, "front": len(front), "version": version}
 
