@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from backend.labels import Form, Targets
+from backend.quality import Score, measurable, measure
+from backend.quality.intervals import CONFIDENCE, mean_share_range, share_range
 from strategies.types import Floats
 
-CONFIDENCE = 0.90
+SEED = 0
+"""Fixes what is drawn to find intervals."""
 METRICS: Mapping[Form, str] = {
     Form.CLASSES: "accuracy",
     Form.TAGS: "F1 of a task's tags",
@@ -21,19 +24,14 @@ METRICS: Mapping[Form, str] = {
 """What the mean of `alike` is called."""
 
 
-@dataclass(frozen=True)
-class Score:
-    """The mean rightness of n random tasks, in [0, 1], with a two-sided interval."""
-
-    metric: str
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def as_figures(self) -> dict[str, Any]:
-        """Give plain JSON."""
-        return asdict(self)
+KEPT: Mapping[str, str] = {
+    "macro_f1": "macro_f1",
+    "micro_f1": "micro_f1",
+    "entity_f1": "micro_f1",
+    "mae": "mean_absolute_error",
+    "spearman": "spearman",
+}
+"""What is kept beside the score, by its name among the metrics of the form."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +56,16 @@ class Comparison:
 
 
 def score(form: Form, rightness: Floats) -> Score | None:
-    """Average `rightness` (n,), with Wilson's interval for classes and else Student's; None for no task.
-
-    source: Wilson 1927; Student 1908
-    """
+    """Average `rightness` (n,), each in [0, 1], with the interval that rounds give it; None for no task."""
     n = len(rightness)
     if n == 0:
         return None
     mean = float(np.mean(rightness, dtype=np.float64))
-    low, high = _wilson(rightness) if form is Form.CLASSES or np.ptp(rightness) == 0 else _student(rightness)
-    return Score(METRICS.get(form, "rightness"), mean, low, high, n)
+    if form is Form.CLASSES:
+        low, high = share_range(round(mean * n), n)
+    else:
+        low, high = mean_share_range(rightness, seed=SEED)
+    return Score(mean, low, high, n, METRICS.get(form, "rightness"))
 
 
 def compare(form: Form, against: str, new: Floats, other: Floats) -> Comparison:
@@ -93,7 +91,7 @@ def decide(number: int, against: Comparison | None, mine: Score | None) -> tuple
     """Say whether version `number` serves, and why in words."""
     if mine is None:
         return True, f"target {number} serves: nothing in the audit slice is labelled yet to judge it by"
-    said = f"{mine.metric} {mine.value:.1%} [{mine.low:.1%}, {mine.high:.1%}] on {mine.n} audit tasks"
+    said = f"{mine.name} {mine.value:.1%} [{mine.low:.1%}, {mine.high:.1%}] on {mine.n} audit tasks"
     if against is None:
         return True, f"target {number} serves: {said}; there is nothing to compare it with"
     beside = f"{against.difference:+.1%} beside {against.against}, p = {against.p:.2f}"
@@ -102,52 +100,20 @@ def decide(number: int, against: Comparison | None, mine: Score | None) -> tuple
     return True, f"target {number} serves: not clearly worse ({beside}); {said}"
 
 
-def further(form: Form, truth: Targets, answers: Targets, labels: tuple[str, ...]) -> dict[str, Any]:
+def further(
+    form: Form, truth: Targets, answers: Targets, scores: Floats, labels: tuple[str, ...]
+) -> dict[str, Any]:
     """What else is worth knowing: F1 of each label and their mean; of numbers, error and rank correlation."""
-    if len(truth) == 0:
+    if len(truth) == 0 or not measurable(form):
         return {}
-    if form is Form.NUMBER:
-        return _of_numbers(truth, answers)
-    counts = _hits(form, truth, answers, len(labels))
-    each = {
-        label: {"f1": round(_f1(*map(float, counts[place])), 4), "n": int(counts[place, 2])}
-        for place, label in enumerate(labels)
+    found = measure(form, truth, answers, scores, labels, seed=SEED)
+    figures: dict[str, Any] = {
+        KEPT[each.name]: round(each.value, 4) for each in found.scores if each.name in KEPT
     }
-    seen = [found["f1"] for found in each.values() if found["n"]]
-    both, guessed, true = (float(column) for column in counts.sum(axis=0))
-    figures = {"labels": each, "macro_f1": round(float(np.mean(seen)), 4) if seen else None}
-    if form is not Form.CLASSES:
-        figures["micro_f1"] = round(_f1(both, guessed, true), 4)
-    return figures
-
-
-def _hits(form: Form, truth: Targets, answers: Targets, labels: int) -> Any:
-    """Of each label (labels, 3): found rightly, answered, true."""
-    if form is Form.SPANS:
-        counts = np.zeros((labels, 3), np.int64)
-        for true, guess in zip(truth, answers, strict=True):
-            real = {(span.start, span.end, span.label) for span in true}
-            said = {(span.start, span.end, span.label) for span in guess}
-            for column, group in enumerate((real & said, said, real)):
-                for *_, label in group:
-                    counts[label, column] += 1
-        return counts
-    if form is Form.CLASSES:
-        one_hot = np.arange(labels)
-        truth, answers = truth[:, None] == one_hot, answers[:, None] == one_hot
-    return np.stack([(truth & answers).sum(axis=0), answers.sum(axis=0), truth.sum(axis=0)], axis=1)
-
-
-def _f1(both: float, guessed: float, true: float) -> float:
-    return 2 * both / (guessed + true) if guessed + true else 0.0
-
-
-def _of_numbers(truth: Targets, answers: Targets) -> dict[str, Any]:
-    from scipy.stats import spearmanr
-
-    figures: dict[str, Any] = {"mean_absolute_error": round(float(np.abs(truth - answers).mean()), 4)}
-    if len(truth) > 2 and np.ptp(truth) > 0 and np.ptp(answers) > 0:
-        figures["spearman"] = round(float(spearmanr(truth, answers).statistic), 4)
+    if "per_class" in found.tables:
+        figures["labels"] = {
+            each["label"]: {"f1": each["f1"], "n": each["support"]} for each in found.tables["per_class"]
+        }
     return figures
 
 
@@ -156,19 +122,3 @@ def _sign_test(gaps: Any) -> float:
 
     better, worse = int((gaps > 0).sum()), int((gaps < 0).sum())
     return float(binom.cdf(better, better + worse, 0.5))
-
-
-def _wilson(rightness: Floats) -> tuple[float, float]:
-    from scipy.stats import binomtest
-
-    right = round(float(rightness.sum()))
-    found = binomtest(right, len(rightness)).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)
-
-
-def _student(rightness: Floats) -> tuple[float, float]:
-    from scipy.stats import t
-
-    n, mean = len(rightness), float(np.mean(rightness, dtype=np.float64))
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * rightness.std(ddof=1) / np.sqrt(n))
-    return max(0.0, mean - reach), min(1.0, mean + reach)

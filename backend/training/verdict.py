@@ -68,7 +68,7 @@ class Court:
             "takes": pool.kind.takes,
             "counts": {label: int(count) for label, count in zip(labels, counts, strict=True)},
             "title": self.store.projects.get(pool.project_id).title,
-            **further(form, truth, decided.targets, labels),
+            **further(form, truth, decided.targets, decided.scores, labels),
         }
         return Verdict(serves, words, figures)
 
