@@ -16,8 +16,9 @@ _ACTIVE = (("label_studio", "url"), ("encoder", "name"), ("selection", "strategy
 _HEAD = """\
 # nextlabel's settings. Every key is listed with its default; take the # away from what you change.
 # `nextlabel check nextlabel.yaml` tells whether it is right.
-# Secrets come from the environment alone: LABEL_STUDIO_API_KEY (a token of your Label Studio account) and
-# NEXTLABEL_PASSWORD. NEXTLABEL_SECTION_KEY overrides any single value, such as NEXTLABEL_QUEUE_SIZE=50.
+# Secrets come from the environment alone: LABEL_STUDIO_API_KEY (a token of your Label Studio account),
+# NEXTLABEL_PASSWORD, NEXTLABEL_SMTP_PASSWORD, and NEXTLABEL_REMOTE_USER and NEXTLABEL_REMOTE_PASSWORD for
+# another ML backend. NEXTLABEL_SECTION_KEY overrides any single value, such as NEXTLABEL_QUEUE_SIZE=50.
 """
 _TAIL = """
 # What one project does differently, by its number in Label Studio's address bar.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+import backend
 from backend.cli.commands import group
 from backend.config import table
 from backend.domain import (
@@ -19,10 +22,12 @@ from backend.domain import (
     LeaseLost,
     NextlabelError,
     NotFound,
+    Outdated,
     StoreError,
     Unauthorized,
     Unreachable,
 )
+from backend.models.remote import RemoteError
 
 README = Path(__file__).parents[2] / "README.md"
 COMMANDS = sorted(group.commands)
@@ -150,6 +155,8 @@ def test_check_takes_the_defaults_where_there_is_no_file(run: Run) -> None:
         (StoreError, 5),
         (LeaseLost, 6),
         (EncoderError, 7),
+        (Outdated, 8),
+        (RemoteError, 9),
     ],
 )
 def test_each_known_error_is_one_line_and_an_exit_code_of_its_own(
@@ -164,6 +171,25 @@ def test_each_known_error_is_one_line_and_an_exit_code_of_its_own(
         assert complaint(run("breaks"), code) == "nextlabel: the thing is 7; expected 8"
     finally:
         del group.commands["breaks"]
+
+
+def test_unlike_errors_have_unlike_exit_codes() -> None:
+    """Of all that exist; a field of a form that is wrong is a wrong argument."""
+
+    def below(kind: type[NextlabelError]) -> Iterator[type[NextlabelError]]:
+        for each in kind.__subclasses__():
+            yield each
+            yield from below(each)
+
+    for module in pkgutil.walk_packages(backend.__path__, "backend."):
+        if not module.name.endswith(("__main__", "adapter_ml", ".env")):  # these run or need more than we do
+            importlib.import_module(module.name)
+    codes: dict[int, set[str]] = {}
+    for error in {each for each in below(NextlabelError) if "exit_code" in vars(each)}:
+        codes.setdefault(error.exit_code, set()).add(error.__name__)
+    assert codes.pop(2) == {"ConfigError", "FieldErrors"}
+    assert all(len(names) == 1 for names in codes.values()), codes
+    assert sorted(codes) == [3, 4, 5, 6, 7, 8, 9]
 
 
 def test_a_missing_token_says_where_to_find_one(run: Run) -> None:

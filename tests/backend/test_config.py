@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from backend import config
-from backend.config import Catalogue, Config
+from backend.config import Catalogue, Config, environment
 from backend.config.types import PROJECT_SECTIONS, SECTIONS, ProjectConfig
 from backend.domain import ConfigError
 
@@ -91,6 +91,12 @@ def test_the_samples_example_project_is_valid(read):
 
 def test_the_sample_names_the_whole_chain_of_selection():
     assert "\n  strategy: auto\n" in config.sample()
+
+
+def test_the_sample_names_every_secret():
+    """But the older name of one."""
+    named = set(re.findall(r"[A-Z]+_[A-Z_]+", config.sample().split("\nlabel_studio:")[0]))
+    assert set(environment._SECRETS) - {"LABEL_STUDIO_ACCESS_TOKEN"} <= named
 
 
 def test_the_table_has_one_row_for_each_key_and_nothing_is_undocumented():

@@ -15,7 +15,7 @@ from backend.labels import LabelKind
 class RemoteError(NextlabelError):
     """An ML backend is down, too slow, or answers what nobody can use; the queue stays as it was."""
 
-    exit_code = 8
+    exit_code = 9
 
 
 @dataclass(frozen=True)
