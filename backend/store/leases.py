@@ -55,13 +55,15 @@ class Leases:
     def renew(self, lease: Lease, *, now: datetime, seconds: float) -> None:
         """Prolong a lease; LeaseLost when another holder has taken it."""
         table = self._table
+        statement = (
+            sa.update(table)
+            .where(table.c.project_id == lease.project_id, table.c.epoch == lease.epoch)
+            .values(expires_at=now + timedelta(seconds=seconds))
+            .returning(table.c.epoch)
+        )
         with self._database.write() as db:
-            fence(db, lease, now=None, table=table)
-            db.execute(
-                sa.update(table)
-                .where(table.c.project_id == lease.project_id)
-                .values(expires_at=now + timedelta(seconds=seconds))
-            )
+            if db.scalar(statement) is None:
+                fence(db, lease, now=None, table=table)
 
     def check(self, lease: Lease, *, now: datetime) -> None:
         """Raise LeaseLost unless the lease is still ours and alive."""
@@ -107,12 +109,12 @@ class Leases:
 
 
 def fence(db: sa.Connection, lease: Lease, *, now: datetime | None, table: sa.Table = rounds_lease) -> None:
-    """Raise LeaseLost if the lease changed hands, or (given `now`) if it has run out."""
-    found = db.execute(
-        sa.select(table.c.holder, table.c.epoch, table.c.expires_at).where(
-            table.c.project_id == lease.project_id
-        )
-    ).one_or_none()
+    """Raise LeaseLost if the lease changed hands, or (given `now`) if it has run out.
+
+    Until the transaction is over, nobody can take the lease.
+    """
+    query = sa.select(table.c.holder, table.c.epoch, table.c.expires_at).with_for_update(read=True)
+    found = db.execute(query.where(table.c.project_id == lease.project_id)).one_or_none()
     if found is None:
         raise LeaseLost(f"project {lease.project_id} was forgotten while {lease.holder} worked on it")
     if found.epoch != lease.epoch:

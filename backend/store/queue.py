@@ -9,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.domain import FrontTask, Origin, VersionState
+from backend.domain import FrontTask, LeaseLost, Origin, VersionState
 from backend.store.database import Database, chunks
 from backend.store.leases import Lease, fence
+from backend.store.projects import hold
 from backend.store.schema import annotation, front, pool_row, project, queue_version
 
 FRONTS_KEPT = 20
@@ -89,14 +90,27 @@ class Queue:
                 )
 
     def switch(self, project_id: int, version: str, *, now: datetime) -> None:
-        """Label Studio serves `version` now; the one before is retired, and so is every broken attempt."""
+        """Label Studio serves `version` now; the one before is retired, and so is every broken attempt.
+
+        raises: LeaseLost when a later version was switched to meanwhile
+        """
+        c = queue_version.c
+        mine, itself = c.project_id == project_id, c.version == version
         with self._database.write() as db:
-            others = sa.and_(queue_version.c.project_id == project_id, queue_version.c.version != version)
-            db.execute(sa.update(queue_version).where(others).values(state=VersionState.RETIRED))
-            db.execute(
+            hold(db, project_id)
+            begun = db.execute(
                 sa.update(queue_version)
-                .where(queue_version.c.project_id == project_id, queue_version.c.version == version)
+                .where(mine, itself, c.state != VersionState.RETIRED)
                 .values(state=VersionState.CURRENT, switched_at=now)
+                .returning(c.round, c.attempt)
+            ).one_or_none()
+            if begun is None:
+                raise LeaseLost(
+                    f"front {version} of project {project_id} was given up: a later one is served"
+                )
+            earlier = (c.round < begun.round) | ((c.round == begun.round) & (c.attempt <= begun.attempt))
+            db.execute(
+                sa.update(queue_version).where(mine, ~itself, earlier).values(state=VersionState.RETIRED)
             )
 
     def withdraw(self, project_id: int, version: str, *, now: datetime) -> None:

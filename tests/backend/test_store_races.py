@@ -6,6 +6,7 @@ SQLite lets one transaction write at a time, so there is nothing to race.
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 import backend.store.annotations
 import backend.store.tasks
-from backend.domain import Annotation, Project, Task
+from backend.domain import Annotation, LeaseLost, Project, Task, VersionState
 from backend.store import Store
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -38,19 +39,24 @@ def stores(postgresql):
 
 
 @pytest.fixture
-def cross(stores, monkeypatch):
+def watcher(stores):
+    engine = sa.create_engine(stores[0].database.url, isolation_level="AUTOCOMMIT")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def cross(stores, watcher, monkeypatch):
     """Begin `second` when `first` is about to write, and let `first` go on when `second` is over or waits."""
 
     def run(first, second):
-        about_to_write, watcher = threading.Event(), sa.create_engine(stores[0].database.url)
+        about_to_write = threading.Event()
 
         def paused(real):
             def raise_change(*arguments, **also):
                 if threading.get_ident() == begun[0] and not about_to_write.is_set():
                     about_to_write.set()
-                    with watcher.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-                        while not later.done() and not db.scalar(WAITING):
-                            time.sleep(0.005)
+                    over_or_waiting(later, watcher)
                 return real(*arguments, **also)
 
             return raise_change
@@ -69,11 +75,34 @@ def cross(stores, monkeypatch):
         with ThreadPoolExecutor(2) as threads:
             later = threads.submit(go_second)
             sooner = threads.submit(go_first)
-            found = sooner.result(60), later.result(60)
-        watcher.dispose()
-        return found
+            return sooner.result(60), later.result(60)
 
     return run
+
+
+@pytest.fixture
+def overlap(stores, watcher):
+    """Begin `second` when `first` is about to commit, which it does when `second` is over or waits."""
+
+    def run(first, second):
+        def commit(_connection):
+            if not later:
+                later.append(threads.submit(second, stores[1]))
+                over_or_waiting(later[0], watcher)
+
+        later = []
+        sa.event.listen(stores[0].database.engine, "commit", commit)
+        with ThreadPoolExecutor(1) as threads:
+            first(stores[0])
+            return later[0].result(60)
+
+    return run
+
+
+def over_or_waiting(task, watcher):
+    with watcher.connect() as db:
+        while not task.done() and not db.scalar(WAITING):
+            time.sleep(0.005)
 
 
 def answer(choice, at=START):
@@ -103,6 +132,9 @@ def choices(store):
         for each in store.annotations.of_tasks(1, [11]).get(11, ())
         for item in each.result
     ]
+
+
+# --- what is known of a project ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -152,3 +184,46 @@ def test_two_pages_with_one_task_leave_one_row_of_it(stores, cross, order):
     rows, _ = stores[0].tasks.changed_rows(1, 0)
     assert [(row.row, row.task_id, row.live) for row in rows] == [(0, 11, True)]
     assert choices(stores[0]) == ["a"]
+
+
+# --- who may write -----------------------------------------------------------------------------------
+
+
+def test_an_overtaken_worker_does_not_prolong_the_lease_of_who_took_over(stores, overlap):
+    mine = stores[1].leases.take(1, "a", now=START, seconds=10)
+    with pytest.raises(LeaseLost, match="was taken over by b"):
+        overlap(
+            lambda store: store.leases.take(1, "b", now=after(10), seconds=10),
+            lambda store: store.leases.renew(mine, now=after(11), seconds=3600),
+        )
+    assert stores[0].leases.holder(1, now=after(19.9)) == "b"
+    assert stores[0].leases.holder(1, now=after(20)) is None
+
+
+def test_who_takes_over_sees_all_that_was_written_under_the_lease_before(stores, overlap):
+    mine = stores[0].leases.take(1, "a", now=START, seconds=10)
+
+    def take_over(store):
+        assert store.leases.take(1, "b", now=after(10), seconds=10).epoch == 2
+        return [found.version for found in store.queue.versions(1)]
+
+    seen = overlap(
+        lambda store: store.queue.begin(mine, "1.1", [], number=1, attempt=1, now=after(9)), take_over
+    )
+    assert seen == ["1.1"]
+
+
+@pytest.mark.parametrize("first", ["1.1", "1.2"])
+def test_of_two_fronts_switched_to_at_once_the_later_one_is_current(stores, overlap, first):
+    """Who is overtaken after Label Studio was switched, but before the store was, undoes nothing."""
+    lease, second = stores[0].leases.take(1, "a", now=START, seconds=10), "1.2" if first == "1.1" else "1.1"
+    for version in ("1.1", "1.2"):
+        stores[0].queue.begin(lease, version, [], number=1, attempt=int(version[-1]), now=START)
+    lost = pytest.raises(LeaseLost, match=r"front 1\.1 of project 1 was given up")
+    with lost if second == "1.1" else nullcontext():
+        overlap(
+            lambda store: store.queue.switch(1, first, now=START),
+            lambda store: store.queue.switch(1, second, now=START),
+        )
+    states = {found.version: found.state for found in stores[0].queue.versions(1)}
+    assert states == {"1.1": VersionState.RETIRED, "1.2": VersionState.CURRENT}
