@@ -9,12 +9,11 @@ import secrets
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from backend.demo.installation import default_cache, empty_database, install, tail, variables, wait
 from backend.domain import LabelStudioError, Progress, silent
@@ -135,48 +134,6 @@ class LabelStudioServer:
     @property
     def _database(self) -> Path:
         return self.folder / "label_studio.sqlite3"
-
-    def add_user(self, email: str) -> str:
-        """Sign a colleague up into the same organization; gives their token."""
-        import httpx
-
-        with httpx.Client(base_url=self.url, timeout=60) as browser:
-            invitation = browser.get("/api/invite", headers={"Authorization": f"Token {self.token}"}).json()
-            browser.cookies.clear()
-            browser.get("/user/signup/").raise_for_status()
-            form = {
-                "email": email,
-                "password": secrets.token_urlsafe(12),
-                "csrfmiddlewaretoken": browser.cookies.get("csrftoken", ""),
-            }
-            browser.post("/user/signup/", data=form, params={"token": invitation["token"]})
-            answer = browser.get("/api/current-user/token")
-        if answer.status_code != http.HTTPStatus.OK:
-            raise LabelStudioError(
-                f"Label Studio at {self.url} did not sign {email} up: {answer.status_code}"
-            )
-        token: str = answer.json()["token"]
-        return token
-
-    def add_member(self, project_id: int, email: str) -> None:
-        """Make a user a `ProjectMember`, which no page and no API of the community edition does."""
-        found = self._sql("SELECT id FROM htx_user WHERE email = ?", (email,))
-        if not found:
-            raise LabelStudioError(f"Label Studio at {self.url} has no user {email}")
-        self._sql(
-            "INSERT INTO projects_projectmember (enabled, created_at, updated_at, project_id, user_id) "
-            "VALUES (1, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, ?, ?)",
-            (project_id, found[0][0]),
-        )
-
-    def _sql(self, statement: str, values: Sequence[object]) -> list[Any]:
-        """Talk to the database past Label Studio: its schema is fixed by the release that we install."""
-        connection = sqlite3.connect(self._database, timeout=30)
-        try:
-            with connection:
-                return connection.execute(statement, values).fetchall()
-        finally:
-            connection.close()
 
     def _settled(self) -> bool:
         return not self.running or _healthy(self.port)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from membership import add_user
 from nextlabel_process import Nextlabel
 
 from backend.demo.annotator import Annotator
@@ -90,7 +91,7 @@ def client(label_studio: LabelStudioServer) -> Iterator[LabelStudio]:
 @pytest.fixture(scope="session")
 def colleagues(label_studio: LabelStudioServer) -> Iterator[list[Annotator]]:
     """Three people who label."""
-    tokens = [label_studio.add_user(f"annotator{i}@nextlabel.io") for i in range(3)]
+    tokens = [add_user(label_studio, f"annotator{i}@nextlabel.io") for i in range(3)]
     playing = [Annotator(label_studio.url, token) for token in tokens]
     yield playing
     for each in playing:

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from membership import add_member, add_user
 
 from backend.demo.annotator import Annotator, choice
 from backend.demo.owner import Owner
@@ -482,7 +483,7 @@ def test_the_doctor_says_when_it_gets_no_access(label_studio, client):
 
 def test_a_colleague_signs_up_and_shares_projects(label_studio, project):
     made = project(TEXTS)
-    colleague = Annotator(label_studio.url, label_studio.add_user("colleague@nextlabel.io"))
+    colleague = Annotator(label_studio.url, add_user(label_studio, "colleague@nextlabel.io"))
     served = colleague.next(made.id)
     assert served is not None
     assert served["id"] in made.tasks
@@ -492,8 +493,8 @@ def test_two_project_members_make_the_pick_random_within_the_front(client, label
     """The known limit that the front's size bounds: the pick is random, but always from the front."""
     made = project([f"text {i}" for i in range(30)], sampling="Uncertainty sampling")
     for email in ("one@nextlabel.io", "two@nextlabel.io"):
-        label_studio.add_user(email)
-        label_studio.add_member(made.id, email)
+        add_user(label_studio, email)
+        add_member(label_studio, made.id, email)
     client.import_predictions(made.id, "q1", front(made.tasks[:20]))
     client.switch(made.id, "q1")
     playing = Annotator(label_studio.url, label_studio.token)

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+from membership import add_member
 from nextlabel_process import Nextlabel, Watcher, until
 
 from backend.demo.annotator import Annotator, choice
@@ -41,7 +42,7 @@ def connect(running: Nextlabel, client: LabelStudio, project: Any) -> Iterator[C
     ) -> Connected:
         created = project(contents, **settings)
         for email in members:
-            running.label_studio.add_member(created.id, email)
+            add_member(running.label_studio, created.id, email)
         running.does("connect", created.id, *options)
         made.append(created.id)
         return created, Watcher(running, client, created.id)
