@@ -143,7 +143,9 @@ class FormJob:
                 return
             begun = time.perf_counter()
             ranker = cold_start if head is None else strategy
-            chosen = ranker(pool, pool.candidates, min(self.plan.batch, budget - len(rows)), rng).positions
+            chosen = ranker(
+                pool, pool.candidates, min(self.plan.wanted(len(rows)), budget - len(rows)), rng
+            ).positions
             spent = time.perf_counter() - begun
 
 

@@ -33,11 +33,19 @@ class Material:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the labels are spent: `start` random labels, then batches until the budget is spent."""
+    """How the labels are spent: `start` random labels, then batches until the budget is spent.
+
+    growth: a batch has at least this share of what is labelled already
+    """
 
     start: int
     batch: int
     budget: int
+    growth: float = 0.0
+
+    def wanted(self, labelled: int) -> int:
+        """Size of the batch after so many labels."""
+        return max(self.batch, int(self.growth * labelled))
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ def replay(
             return
         begun = time.perf_counter()
         ranker = strategy if fitted else cold_start
-        wanted = min(plan.batch, budget - len(rows))
+        wanted = min(plan.wanted(len(rows)), budget - len(rows))
         chosen = ranker(pool, pool.candidates, wanted, rng).positions
         spent = time.perf_counter() - begun
 

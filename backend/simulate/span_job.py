@@ -182,7 +182,7 @@ def _replay(
             return
         begun = time.perf_counter()
         ranker = strategy if fitted else cold_start
-        chosen = ranker(pool, pool.candidates, min(plan.batch, budget - len(rows)), rng).positions
+        chosen = ranker(pool, pool.candidates, min(plan.wanted(len(rows)), budget - len(rows)), rng).positions
         spent = time.perf_counter() - begun
 
 

@@ -86,6 +86,17 @@ def test_the_proposed_plan_fits_any_data(pool, classes):
     assert plan.budget / plan.batch <= 30
 
 
+def test_batches_grow_with_what_is_labelled_where_that_is_asked_for():
+    assert [Plan(5, 10, 90).wanted(labels) for labels in (0, 5, 80)] == [10, 10, 10]
+    assert [Plan(5, 10, 90, growth=0.2).wanted(labels) for labels in (0, 50, 54, 55, 80)] == [
+        10,
+        10,
+        10,
+        11,
+        16,
+    ]
+
+
 def test_what_is_given_is_kept():
     assert make_plan(500, 3, budget=60, batch=7, start=0) == Plan(start=0, batch=7, budget=60)
     assert make_plan(500, 3, budget=100) == Plan(start=5, batch=5, budget=100)
