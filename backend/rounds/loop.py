@@ -88,7 +88,7 @@ class ProjectLoop:
         self._when = When(store, config, project_id, self._gate, now=now)
         self._named: set[int] = set()
         self._idled_at = now()
-        self._number = 0
+        self._number = self._attempt = 0
         self._timings: list[StepTiming] = []
 
     # --- when ----------------------------------------------------------------------------------------
@@ -141,14 +141,14 @@ class ProjectLoop:
         fresh = last is None or last.state is RoundState.DONE
         number = 1 if last is None else last.number + int(fresh)
         attempt = 1 if last is None or fresh else last.attempt + 1
-        self._number, self._timings = number, []
+        self._number, self._attempt, self._timings = number, attempt, []
         self._when.changed()
         self._store.rounds.start(self._project_id, number, attempt, why, now=self._now())
         self._store.projects.round_taken(self._project_id, why)
         maker, version, figures = self._steps(lease, number)
         change, steps = maker.pool.change, self._timings
         self._store.rounds.finish(
-            self._project_id, number, change=change, steps=steps, figures=figures, now=self._now()
+            self._project_id, number, attempt, change=change, steps=steps, figures=figures, now=self._now()
         )
         self._number = 0  # what breaks from here on breaks no round
         self._when.changed()
@@ -160,7 +160,9 @@ class ProjectLoop:
         self._when.changed()
         if self._number == 0:
             return
-        self._store.rounds.fail(self._project_id, self._number, error, steps=self._timings, now=self._now())
+        self._store.rounds.fail(
+            self._project_id, self._number, self._attempt, error, steps=self._timings, now=self._now()
+        )
 
     def tidy(self, *, busy: bool) -> bool:
         """Erase one retired version from Label Studio if there is time; returns whether there was one.

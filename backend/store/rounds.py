@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.domain import RoundState, StepTiming
+from backend.domain import LeaseLost, RoundState, StepTiming
 from backend.store.database import Database, insert
 from backend.store.schema import round_ as table
 
@@ -42,7 +42,10 @@ class Rounds:
         self._database = database
 
     def start(self, project_id: int, number: int, attempt: int, why: str, *, now: datetime) -> None:
-        """Write down that an attempt at round `number` begins; it replaces a failed attempt."""
+        """Write down that an attempt at round `number` begins; it replaces an earlier attempt that broke.
+
+        raises: LeaseLost when another worker began this attempt, or a later one
+        """
         fresh = {
             "attempt": attempt,
             "state": RoundState.RUNNING,
@@ -55,11 +58,16 @@ class Rounds:
             "error": None,
         }
         with self._database.write() as db:
-            db.execute(
+            begun = db.scalar(
                 insert(db, table)
                 .values(project_id=project_id, number=number, **fresh)
-                .on_conflict_do_update(index_elements=["project_id", "number"], set_=fresh)
+                .on_conflict_do_update(
+                    index_elements=["project_id", "number"], set_=fresh, where=table.c.attempt < attempt
+                )
+                .returning(table.c.attempt)
             )
+            if begun is None:
+                raise _overtaken(project_id, number, attempt)
             db.execute(
                 sa.delete(table).where(
                     table.c.project_id == project_id, table.c.number <= number - ROUNDS_KEPT
@@ -70,21 +78,33 @@ class Rounds:
         self,
         project_id: int,
         number: int,
+        attempt: int,
         *,
         change: int,
         steps: Sequence[StepTiming],
         figures: Mapping[str, Any],
         now: datetime,
     ) -> None:
-        """The round is over and its front is served (or there was nothing to serve)."""
+        """The round is over and its front is served (or there was nothing to serve).
+
+        raises: LeaseLost when another worker began a later attempt
+        """
         values = {"state": RoundState.DONE, "change": change, "figures": dict(figures), "error": None}
-        self._end(project_id, number, values, steps, now)
+        if not self._end(project_id, number, attempt, values, steps, now):
+            raise _overtaken(project_id, number, attempt)
 
     def fail(
-        self, project_id: int, number: int, error: str, *, steps: Sequence[StepTiming], now: datetime
+        self,
+        project_id: int,
+        number: int,
+        attempt: int,
+        error: str,
+        *,
+        steps: Sequence[StepTiming],
+        now: datetime,
     ) -> None:
-        """The round broke; the queue is as it was."""
-        self._end(project_id, number, {"state": RoundState.FAILED, "error": error}, steps, now)
+        """The attempt broke; the queue is as it was. Of a later attempt this says nothing."""
+        self._end(project_id, number, attempt, {"state": RoundState.FAILED, "error": error}, steps, now)
 
     def add_figures(self, project_id: int, number: int, figures: Mapping[str, Any]) -> None:
         """Add what was measured after the front was served."""
@@ -121,16 +141,24 @@ class Rounds:
         self,
         project_id: int,
         number: int,
+        attempt: int,
         values: Mapping[str, Any],
         steps: Sequence[StepTiming],
         now: datetime,
-    ) -> None:
+    ) -> bool:
+        mine = (table.c.project_id == project_id, table.c.number == number, table.c.attempt == attempt)
+        statement = (
+            sa.update(table)
+            .where(*mine)
+            .values(**values, steps=[asdict(step) for step in steps], finished_at=now)
+            .returning(table.c.attempt)
+        )
         with self._database.write() as db:
-            db.execute(
-                sa.update(table)
-                .where(table.c.project_id == project_id, table.c.number == number)
-                .values(**values, steps=[asdict(step) for step in steps], finished_at=now)
-            )
+            return db.scalar(statement) is not None
+
+
+def _overtaken(project_id: int, number: int, attempt: int) -> LeaseLost:
+    return LeaseLost(f"project {project_id}: another worker took over round {number} from attempt {attempt}")
 
 
 def _round(row: sa.RowMapping) -> Round:

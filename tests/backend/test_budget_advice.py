@@ -42,7 +42,7 @@ def advise(store: Store, figures: dict[str, Any], **budget: Any) -> Recommendati
     if budget:
         save_budget(store, 1, budget, revision=0, author="Ada", now=START)
     store.rounds.start(1, 1, 1, "test", now=START)
-    store.rounds.finish(1, 1, change=1, steps=[], figures=figures, now=START)
+    store.rounds.finish(1, 1, 1, change=1, steps=[], figures=figures, now=START)
     return recommend(store, 1, now=START)
 
 
@@ -157,6 +157,6 @@ def test_a_forecast_of_another_metric_says_nothing_of_the_target(store: Store) -
     found = advise(store, figures, target_value="0.89", target_metric="macro_f1")
     assert (found.advice, codes(found)[-1]) == (Advice.GO_ON, "target")
     figures["forecast"]["metric"] = "macro_f1"
-    store.rounds.finish(1, 1, change=1, steps=[], figures=figures, now=START)
+    store.rounds.finish(1, 1, 1, change=1, steps=[], figures=figures, now=START)
     found = recommend(store, 1, now=START)
     assert (found.advice, codes(found)[-1]) == (Advice.STOP_SOON, "target in reach")

@@ -114,7 +114,7 @@ class Desk:
         figures = {f"audit_{metric}": {"value": (low + high) / 2, "low": low, "high": high, "n": n}}
         self.store.rounds.start(1, number, 1, "test", now=self.clock())
         steps = [StepTiming("fit", 0.1)]
-        self.store.rounds.finish(1, number, change=1, steps=steps, figures=figures, now=self.clock())
+        self.store.rounds.finish(1, number, 1, change=1, steps=steps, figures=figures, now=self.clock())
         self.start()
 
 
@@ -232,7 +232,9 @@ def test_what_accuracy_stands_for_is_named(desk: Desk) -> None:
     desk.budget(target_value="0.9")
     figures = {"metric": "entity_f1", "value": 0.95, "low": 0.93, "high": 0.97, "n": 300}
     desk.store.rounds.start(1, 1, 1, "test", now=desk.clock())
-    desk.store.rounds.finish(1, 1, change=1, steps=[], figures={"audit_accuracy": figures}, now=desk.clock())
+    desk.store.rounds.finish(
+        1, 1, 1, change=1, steps=[], figures={"audit_accuracy": figures}, now=desk.clock()
+    )
     assert "entity f1 93.0 % to 97.0 %" in desk.settle().says
 
 

@@ -43,7 +43,7 @@ def play_round(
     store.queue.begin(lease, version, front, number=number, attempt=1, now=at(switched - 1))
     store.queue.switch(project, version, now=at(switched))
     figures = {"labelled": labelled, "version": version}
-    store.rounds.finish(project, number, change=number, steps=[], figures=figures, now=at(switched))
+    store.rounds.finish(project, number, 1, change=number, steps=[], figures=figures, now=at(switched))
     store.leases.release(lease, now=at(switched - 1))
     return version
 

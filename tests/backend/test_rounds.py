@@ -281,6 +281,27 @@ def test_whoever_was_overtaken_cannot_switch(bench: Bench) -> None:
     assert bench.labelstudio.front() == front
 
 
+def test_whoever_was_overtaken_says_nothing_of_the_round_that_another_finished(bench: Bench) -> None:
+    bench.turn()
+    bench.labelstudio.label(bench.labelstudio.next()[0])
+    late = bench.loop
+
+    def overtake(name: str) -> None:
+        if name == "import_predictions was done":
+            bench.labelstudio.before = lambda name: None
+            bench.start()
+            assert bench.turn() is not None
+
+    bench.labelstudio.before = overtake
+    with pytest.raises(LeaseLost, match="taken over"):
+        bench.turn()
+    done = bench.store.rounds.latest(1)
+    assert done is not None
+    assert (done.number, done.attempt, done.state) == (2, 2, RoundState.DONE)
+    late.failed("taken over by another worker")
+    assert bench.store.rounds.latest(1) == done
+
+
 def test_tasks_deleted_while_a_front_is_sent_are_left_out(bench: Bench) -> None:
     """The front that is served holds only tasks that exist."""
     gone: list[int] = []

@@ -122,12 +122,12 @@ def rounds(store, count):
     for number in range(1, count + 1):
         store.rounds.start(1, number, 1, f"why {number}", now=NOW)
         if number % 7 == 3:
-            store.rounds.fail(1, number, "broken", steps=[], now=NOW)
+            store.rounds.fail(1, number, 1, "broken", steps=[], now=NOW)
             continue
         accuracy = {"value": number / 100, "low": 0.0, "high": 1.0, "n": number} if number > 4 else None
         figures = {"labelled": number, "audit_accuracy": accuracy, "long": "x" * 2000}
         steps = [StepTiming("fit", 0.5)]
-        store.rounds.finish(1, number, change=1, steps=steps, figures=figures, now=NOW)
+        store.rounds.finish(1, number, 1, change=1, steps=steps, figures=figures, now=NOW)
 
 
 @pytest.mark.parametrize("points", [3, 10, 150])

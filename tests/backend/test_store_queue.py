@@ -204,11 +204,11 @@ def test_left_equals_going_through_the_tasks_one_by_one(store, overlap, answers,
 
 def test_a_round_tells_how_it_went_and_a_repeated_attempt_replaces_a_failed_one(store):
     store.rounds.start(1, 1, 1, "first", now=START)
-    store.rounds.fail(1, 1, "no answer", steps=[StepTiming("sync", 0.5)], now=START + SECOND)
+    store.rounds.fail(1, 1, 1, "no answer", steps=[StepTiming("sync", 0.5)], now=START + SECOND)
     failed = store.rounds.latest(1)
     assert (failed.state, failed.error, failed.steps[0]["seconds"]) == (RoundState.FAILED, "no answer", 0.5)
     store.rounds.start(1, 1, 2, "again", now=START)
-    store.rounds.finish(1, 1, change=7, steps=[], figures={"labels": 3}, now=START + SECOND)
+    store.rounds.finish(1, 1, 2, change=7, steps=[], figures={"labels": 3}, now=START + SECOND)
     store.rounds.add_figures(1, 1, {"accuracy": 0.5})
     done = store.rounds.latest(1, RoundState.DONE)
     assert (done.attempt, done.change, done.error) == (2, 7, None)
@@ -217,3 +217,20 @@ def test_a_round_tells_how_it_went_and_a_repeated_attempt_replaces_a_failed_one(
     store.rounds.start(1, 2, 1, "labels", now=START)
     assert store.rounds.counts(1) == {RoundState.DONE: 1, RoundState.RUNNING: 1}
     assert [round_.number for round_ in store.rounds.recent(1)] == [2, 1]
+
+
+def test_an_overtaken_worker_says_nothing_of_what_another_began(store):
+    """It was suspended in its attempt; the other one's is the second."""
+    store.rounds.start(1, 1, 1, "first", now=START)
+    store.rounds.start(1, 1, 2, "first", now=START)
+    for attempt in (1, 2):
+        with pytest.raises(LeaseLost, match="project 1: another worker took over round 1"):
+            store.rounds.start(1, 1, attempt, "first", now=START)
+    store.rounds.fail(1, 1, 1, "taken over", steps=[], now=START)
+    assert store.rounds.latest(1).state is RoundState.RUNNING
+    store.rounds.finish(1, 1, 2, change=5, steps=[], figures={"front": 100}, now=START)
+    done = store.rounds.latest(1, RoundState.DONE)
+    store.rounds.fail(1, 1, 1, "taken over", steps=[], now=START)
+    with pytest.raises(LeaseLost, match="from attempt 1"):
+        store.rounds.finish(1, 1, 1, change=4, steps=[], figures={}, now=START)
+    assert store.rounds.latest(1) == done

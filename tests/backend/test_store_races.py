@@ -227,3 +227,12 @@ def test_of_two_fronts_switched_to_at_once_the_later_one_is_current(stores, over
         )
     states = {found.version: found.state for found in stores[0].queue.versions(1)}
     assert states == {"1.1": VersionState.RETIRED, "1.2": VersionState.CURRENT}
+
+
+def test_of_two_that_begin_the_same_attempt_at_once_one_is_told_so(stores, overlap):
+    with pytest.raises(LeaseLost, match="another worker took over round 1 from attempt 1"):
+        overlap(
+            lambda store: store.rounds.start(1, 1, 1, "mine", now=START),
+            lambda store: store.rounds.start(1, 1, 1, "theirs", now=START),
+        )
+    assert stores[0].rounds.latest(1).why == "mine"

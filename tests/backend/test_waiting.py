@@ -50,7 +50,7 @@ class Waiter:
         self._end(self.store.rounds.fail, number, attempt, error=error)
 
     def _end(self, end: Any, number: int, attempt: int, **more: Any) -> None:
-        end(1, number, steps=[], now=utc_now(), **more)
+        end(1, number, attempt, steps=[], now=utc_now(), **more)
 
     def wait(self) -> Any:
         setup: Any = SimpleNamespace(store=self.store)

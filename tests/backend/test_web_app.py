@@ -262,7 +262,7 @@ def test_metrics_say_what_the_store_holds_at_the_moment_of_asking(client, store)
     store.leases.beat("worker", now=NOW)
     store.projects.polled(1, cursor=None, now=NOW - timedelta(seconds=42))
     store.rounds.start(1, 2, 1, "new labels", now=NOW)
-    store.rounds.finish(1, 2, change=1, steps=[StepTiming("fit", 0.75)], figures={}, now=NOW)
+    store.rounds.finish(1, 2, 1, change=1, steps=[StepTiming("fit", 0.75)], figures={}, now=NOW)
     annotation = {"id": 5, "task": 11, "result": [], "was_cancelled": False}
     annotation |= {"created_at": NOW.isoformat(), "updated_at": NOW.isoformat()}
     event = {"action": "ANNOTATION_CREATED", "project": {"id": 1}, "annotation": annotation}
