@@ -36,3 +36,6 @@ class Heartbeat:
                 self._beat()
             except NextlabelError as error:
                 log.warning("heartbeat: %s", error)
+            except Exception:
+                # whoever goes on without it is overtaken and does not know why
+                log.exception("heartbeat")
