@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from backend.labelstudio.media import Media
 
 
+MORE_THREADS = 7
+"""Threads that use the store beside those that answer requests: heartbeats, the inbox, trainings."""
+
+
 class Setup:
     """The configuration and what hangs on it."""
 
@@ -37,7 +41,7 @@ class Setup:
     @cached_property
     def store(self) -> Store:
         """The store, its tables up to date."""
-        return Store.open(self.config.store.url)
+        return Store.open(self.config.store.url, connections=self.config.web.threads + MORE_THREADS)
 
     @cached_property
     def labelstudio(self) -> LabelStudio:

@@ -11,7 +11,7 @@ from backend.domain import StoreError
 from backend.store.access import Access
 from backend.store.annotations import Annotations, Answer, Counts
 from backend.store.budgets import Closure, Closures, Setting, Settings
-from backend.store.database import Database
+from backend.store.database import CONNECTIONS, Database
 from backend.store.leases import Lease, Leases
 from backend.store.pages import Pages
 from backend.store.projects import Connection, Projects, digest
@@ -58,10 +58,13 @@ __all__ = [
 
 
 class Store:
-    """Everything that must survive a restart, by subject; each method of a subject is one transaction."""
+    """Everything that must survive a restart, by subject; each method of a subject is one transaction.
 
-    def __init__(self, url: str) -> None:
-        self.database = Database(url)
+    connections: how many threads may use it at the same time; more wait, and give up after a while
+    """
+
+    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
+        self.database = Database(url, connections=connections)
         self.projects = Projects(self.database)
         self.tasks = Tasks(self.database)
         self.annotations = Annotations(self.database)
@@ -77,9 +80,9 @@ class Store:
         self.training_leases = Leases(self.database, training_lease)
 
     @classmethod
-    def open(cls, url: str) -> Store:
+    def open(cls, url: str, *, connections: int = CONNECTIONS) -> Store:
         """Open a store and bring its tables up to date; safe to race."""
-        store = cls(url)
+        store = cls(url, connections=connections)
         try:
             store.migrate()
         except BaseException:

@@ -13,11 +13,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from backend.domain import StoreError
 
 BUSY_SECONDS = 20
+CONNECTIONS = 15
 CHUNK = 500
 """How many ids one IN list holds: SQLite's oldest limit on variables is 999."""
 
@@ -42,14 +43,17 @@ class UTCDateTime(sa.TypeDecorator[datetime]):
 
 
 class Database:
-    """Opens transactions; one that writes takes SQLite's lock at its start, so it never fails half-way."""
+    """Opens transactions; one that writes takes SQLite's lock at its start, so it never fails half-way.
 
-    def __init__(self, url: str) -> None:
+    connections: how many may be open; a thread needs one at a time, and waits for it as for a lock
+    """
+
+    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
         self.url = _parse(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite and self.url.database:
             _prepare_folder(Path(self.url.database))
-        self.engine = _engine(self.url, is_sqlite=self.is_sqlite)
+        self.engine = _engine(self.url, connections, is_sqlite=self.is_sqlite)
         # Threads of one process queue here: SQLite's own waiting sleeps for up to 100 ms at a time.
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
 
@@ -71,8 +75,8 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except DatabaseError as error:
-            raise StoreError(f"store {self}: {_first_line(error.orig)}") from error
+        except SQLAlchemyError as error:
+            raise StoreError(f"store {self}: {_first_line(getattr(error, 'orig', None) or error)}") from error
 
     def __str__(self) -> str:
         return self.url.render_as_string(hide_password=True)
@@ -109,13 +113,21 @@ def _prepare_folder(file: Path) -> None:
         ) from error
 
 
-def _engine(url: sa.URL, *, is_sqlite: bool) -> sa.Engine:
+def _engine(url: sa.URL, connections: int, *, is_sqlite: bool) -> sa.Engine:
     arguments: dict[str, Any] = (
         {"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else {"pool_pre_ping": True}
     )
     try:
-        # hide_parameters: neither a log nor an error may tell what an annotator wrote
-        engine = sa.create_engine(url, hide_parameters=True, **arguments)
+        engine = sa.create_engine(
+            url,
+            poolclass=sa.QueuePool,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=BUSY_SECONDS,
+            # neither a log nor an error may tell what an annotator wrote
+            hide_parameters=True,
+            **arguments,
+        )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
             f"store.url scheme {url.drivername!r}: {error}; expected sqlite or postgresql+psycopg"
@@ -154,5 +166,5 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _first_line(error: BaseException | None) -> str:
-    return str(error).strip().splitlines()[0] if error and str(error).strip() else repr(error)
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else repr(error)

@@ -1,10 +1,16 @@
 """What the store is reached by: its URL, its driver, as many connections as there are threads, its errors."""
 
+import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+import sqlalchemy as sa
 from packaging.requirements import Requirement
 
+from backend.cli.setup import Setup
+from backend.domain import StoreError
 from backend.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -17,3 +23,50 @@ def test_a_url_of_postgresql_needs_no_driver_named(tmp_path):
     needed = {each.name: each.specifier for each in map(Requirement, project["dependencies"])}
     assert not needed["SQLAlchemy"].contains("2.0.99")
     assert "psycopg" in {Requirement(each).name for each in project["optional-dependencies"]["postgresql"]}
+
+
+@pytest.mark.databases
+def test_as_many_threads_as_it_has_connections_use_a_store_at_the_same_time(url):
+    store, all_in = Store.open(url, connections=40), threading.Barrier(40)
+
+    def look(_number):
+        with store.database.read() as db:
+            all_in.wait(timeout=15)
+            return db.scalar(sa.text("select 1"))
+
+    with ThreadPoolExecutor(40) as threads:
+        assert list(threads.map(look, range(40))) == [1] * 40
+    store.close()
+
+
+def test_a_store_has_connections_for_all_threads_that_answer(tmp_path):
+    variables = {"NEXTLABEL_HOME": str(tmp_path), "NEXTLABEL_WEB_THREADS": "100"}
+    setup = Setup(None, variables)
+    assert setup.config.web.threads == 100
+    assert setup.store.database.engine.pool.size() > 100
+    setup.store.close()
+
+
+@pytest.mark.databases
+def test_who_waits_too_long_for_a_connection_is_told_so(url, monkeypatch):
+    store = Store.open(url, connections=1)
+    monkeypatch.setattr(store.database.engine.pool, "_timeout", 0.05)
+    with store.database.read(), pytest.raises(StoreError, match="QueuePool limit of size 1"):
+        store.check()
+    store.check()
+    store.close()
+
+
+@pytest.mark.databases
+@pytest.mark.parametrize(
+    "error",
+    [
+        sa.exc.InterfaceError("select 1", {}, Exception("the connection is closed")),
+        sa.exc.InvalidRequestError("the connection is closed"),
+        sa.exc.OperationalError("select 1", {}, Exception("the connection is closed\nmore of it")),
+    ],
+)
+def test_whatever_goes_wrong_with_a_database_is_an_error_of_the_store_in_one_line(store, error):
+    for transaction in (store.database.read, store.database.write):
+        with pytest.raises(StoreError, match=r"the connection is closed$"), transaction():
+            raise error
