@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from strategies.coverage import FacilityLocation as FacilityLocation
     from strategies.coverage import greedy_coverage as greedy_coverage
     from strategies.dropquery import DropQuery as DropQuery
+    from strategies.gist_coverage import GistCoverage as GistCoverage
     from strategies.k_center import greedy_k_center as greedy_k_center
     from strategies.k_center import nearest_center as nearest_center
     from strategies.near_labelled import NearLabelled as NearLabelled
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from strategies.registry import build as build
     from strategies.registry import names as names
     from strategies.seals import Seals as Seals
-    from strategies.token_badge import TokenBadge as TokenBadge
-    from strategies.token_coverage import TokenCoverage as TokenCoverage
     from strategies.types import BadInput as BadInput
     from strategies.types import Probabilities as Probabilities
     from strategies.types import Ranking as Ranking
@@ -51,6 +50,7 @@ _HOMES = {
     "DropQuery": "dropquery",
     "FacilityLocation": "coverage",
     "FaissIndex": "neighbors",
+    "GistCoverage": "gist_coverage",
     "NearLabelled": "near_labelled",
     "ProbCover": "probcover",
     "Probabilities": "types",
@@ -58,8 +58,6 @@ _HOMES = {
     "Ranking": "types",
     "STRATEGIES": "registry",
     "Seals": "seals",
-    "TokenBadge": "token_badge",
-    "TokenCoverage": "token_coverage",
     "Top": "uncertainty",
     "Typicality": "cold_start",
     "UNCERTAINTIES": "registry",

@@ -10,10 +10,9 @@ from numpy.random import Generator
 from strategies import checks
 from strategies.cold_start import Typicality
 from strategies.coverage import Coverage
+from strategies.gist_coverage import GistCoverage, embeds_tokens
 from strategies.registry import STRATEGIES, describe
 from strategies.seals import Seals
-from strategies.token_badge import TokenBadge
-from strategies.token_coverage import embeds_tokens
 from strategies.types import (
     Mask,
     Pool,
@@ -49,7 +48,7 @@ class Auto:
     cold_labels: int = 20
     then: QueryStrategy = field(default_factory=lambda: Seals(Coverage(), from_rows=LARGE))
     tags: QueryStrategy = field(default_factory=lambda: Seals(UncertaintyKCenter(rare_tag), from_rows=LARGE))
-    tokens: QueryStrategy = field(default_factory=TokenBadge)
+    tokens: QueryStrategy = field(default_factory=GistCoverage)
 
     def __post_init__(self) -> None:
         checks.whole("cold_labels", self.cold_labels, 0)

@@ -113,13 +113,13 @@ def test_a_replay_counts_texts_and_tokens(tmp_path, monkeypatch):
     options = ["--kind", "entities", "--budget", "30", "--batch", "10", "--start", "10", "--seeds", "2"]
     result = CliRunner(env={"NEXTLABEL_ENCODER_NAME": "ngram"}).invoke(
         group,
-        ["simulate", str(data), *options, "--jobs", "2", "--strategies", "mnlp,token_coverage", "--json"],
+        ["simulate", str(data), *options, "--jobs", "2", "--strategies", "mnlp,gist_coverage", "--json"],
     )
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     rows = list(csv.DictReader((tmp_path / "simulation" / "curves.csv").read_text().splitlines()))
     assert list(rows[0]) == ["strategy", "seed", "labels", "tokens", "span_f1", "macro_f1", "seconds"]
-    assert {row["strategy"] for row in rows} == {"random", "mnlp", "token_coverage"}
+    assert {row["strategy"] for row in rows} == {"random", "mnlp", "gist_coverage"}
     for row in rows:
         assert 4 * int(row["labels"]) <= int(row["tokens"]) <= 9 * int(row["labels"])
     assert all(float(row["span_f1"]) > 0.8 for row in rows if row["labels"] == "30")

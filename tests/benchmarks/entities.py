@@ -47,7 +47,7 @@ HOME = CACHE / "entities"
 SHARE = 0.95
 PLANS = {"snips_bio": Plan(100, 25, 2500, 0.15), "wnut17": Plan(100, 25, 2500, 0.15)}
 HEAD = 2  # part of what is kept: raise it whenever the head learns otherwise
-STRATEGY = "token_badge"
+STRATEGY = "gist_coverage"
 CONFIG = """<View><Labels name="ner" toName="text"><Label value="x"/></Labels>
 <Text name="text" value="$text"/></View>"""
 
