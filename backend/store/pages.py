@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.domain import Origin, RoundState, VersionState
-from backend.store.database import Database, UTCDateTime, chunks, insert
+from backend.store.database import Database, chunks, insert
 from backend.store.page_tables import event, front_facts, pool_map, wish
 from backend.store.schema import annotation, front, pool_row, project, queue_version
 from backend.store.schema import round_ as round_table
@@ -41,19 +41,6 @@ class Measured:
     labelled: int
     finished_at: datetime | None
     accuracy: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Annotator:
-    """What one person has given: labels, skips, seconds, and when last."""
-
-    id: int | None
-    labels: int
-    skips: int
-    deleted: int
-    seconds: float
-    timed: int
-    last_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -219,29 +206,6 @@ class Pages:
                 )
                 found += [Measured(*row) for row in db.execute(query) if row.labelled is not None]
         return found
-
-    def annotators(self, project_id: int) -> list[Annotator]:
-        """Sum up what each person has given, the busiest first; what was deleted was given too."""
-        live, skip, seconds = ~annotation.c.deleted, annotation.c.was_cancelled, annotation.c.lead_time
-        last = sa.func.max(sa.func.coalesce(annotation.c.updated_at, annotation.c.seen_at))
-        labels = sa.func.count().filter(live, ~skip)
-        query = (
-            sa.select(
-                annotation.c.completed_by,
-                labels.label("labels"),
-                sa.func.count().filter(live, skip),
-                sa.func.count().filter(~live),
-                sa.func.coalesce(sa.func.sum(seconds), 0.0),
-                sa.func.count(seconds),
-                sa.type_coerce(last, UTCDateTime),
-            )
-            # a tombstone that a webhook left names neither a task nor a person
-            .where(annotation.c.project_id == project_id, annotation.c.task_id.is_not(None))
-            .group_by(annotation.c.completed_by)
-            .order_by(labels.desc(), annotation.c.completed_by)
-        )
-        with self._database.read() as db:
-            return [Annotator(*row) for row in db.execute(query)]
 
     def map(self, project_id: int) -> PoolMap | None:
         """Give the map of the pool, if one was drawn."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.store.database import Database, chunks
+from backend.store.database import Database, UTCDateTime, chunks
 from backend.store.schema import annotation, annotation_version
 
 _v = annotation_version.c
@@ -35,6 +35,11 @@ class Totals:
     milliseconds: int = 0
     capped: int = 0
     untimed: int = 0
+
+    @property
+    def timed(self) -> int:
+        """Labels and skips with a lead time."""
+        return self.labels + self.skips - self.untimed
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,17 @@ class Work:
             )
             for row in rows
         }
+
+    def last_by_annotator(self, project_id: int) -> dict[int | None, datetime]:
+        """Say when each annotator's last work was saved, whenever that was."""
+        last = sa.type_coerce(sa.func.max(_v.updated_at), UTCDateTime)
+        query = (
+            sa.select(_v.completed_by.label("annotator"), last.label("last"))
+            .where(_v.project_id == project_id)
+            .group_by(_v.completed_by)
+        )
+        with self._database.read() as db:
+            return {row.annotator: row.last for row in db.execute(query)}
 
     def by_day(self, project_id: int, *, cap: int, since: datetime | None = None) -> list[Day]:
         """Add up labels (on the day when the annotation was made) and work, day by day, oldest first."""

@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from backend.budget import budget_of
+from backend.budget.terms import MILLISECONDS_PER_HOUR
 from backend.domain import Clock, NotFound, RoundState
 from backend.store import Connection, Round, Store, Version
 from backend.store.pages import RoundLine
@@ -146,23 +148,29 @@ class ProjectFacts:
     # --- lists -----------------------------------------------------------------------------------------
 
     def annotators(self) -> Facts:
-        """List who has labelled, how much and how fast."""
+        """List who has labelled, how much and how fast; hours and labels are those that the budget counts."""
         names, quality = self.store.access.people(), self._annotator_quality()
+        budget, work = budget_of(self.store, self.known.id).value, self.store.work
+        found = work.by_annotator(self.known.id, cap=budget.cap, since=budget.since)
+        last = work.last_by_annotator(self.known.id)
+        busiest_first = sorted(
+            found.items(), key=lambda each: (each[1].deleted - each[1].labels, each[0] or 0)
+        )
         return {
             "alpha": (self.figures.get("quality") or {}).get("alpha"),
             "annotators": [
                 {
-                    "id": each.id,
-                    "name": names.get(each.id or 0),
-                    "labels": each.labels,
+                    "id": id_,
+                    "name": names.get(id_ or 0),
+                    "labels": each.labels - each.deleted,
                     "skips": each.skips,
                     "deleted": each.deleted,
-                    "hours": each.seconds / 3600,
-                    "seconds_per_label": each.seconds / each.timed if each.timed else None,
-                    "last_at": _time(each.last_at),
-                    "quality": quality.get(str(each.id)),
+                    "hours": each.milliseconds / MILLISECONDS_PER_HOUR,
+                    "seconds_per_label": each.milliseconds / 1000 / each.timed if each.timed else None,
+                    "last_at": _time(last.get(id_)),
+                    "quality": quality.get(str(id_)),
                 }
-                for each in self.store.pages.annotators(self.known.id)
+                for id_, each in busiest_first
             ],
         }
 

@@ -51,19 +51,22 @@ def random_history(store, rng, tasks=40):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_annotators_are_summed_up_as_a_recount_does(project, seed):
+    """Each sitting up to the cap; what was deleted was given too."""
     made, deleted = random_history(project, np.random.default_rng(seed))
-    twin = defaultdict(Counter)
+    twin, last = defaultdict(Counter), {}
     for each in made:
-        kind = "deleted" if each.id in deleted else "skips" if each.was_cancelled else "labels"
-        twin[each.completed_by][kind] += 1
-        twin[each.completed_by]["seconds"] += each.lead_time or 0
-        twin[each.completed_by]["timed"] += each.lead_time is not None
-    found = project.pages.annotators(1)
-    assert {each.id for each in found} == set(twin)
-    for each in found:
-        told = {name: getattr(each, name) for name in ("labels", "skips", "deleted", "seconds", "timed")}
-        assert told == {name: twin[each.id][name] for name in told}
-    assert [each.labels for each in found] == sorted((each.labels for each in found), reverse=True)
+        of = twin[each.completed_by]
+        of["skips" if each.was_cancelled else "labels"] += 1
+        of["deleted"] += each.id in deleted and not each.was_cancelled
+        of["milliseconds"] += min(30, each.lead_time or 0) * 1000
+        of["timed"] += each.lead_time is not None
+        last[each.completed_by] = max(each.updated_at, last.get(each.completed_by, each.updated_at))
+    found = project.work.by_annotator(1, cap=30_000)
+    names = ("labels", "skips", "deleted", "milliseconds", "timed")
+    assert {id_: {name: getattr(of, name) for name in names} for id_, of in found.items()} == {
+        id_: {name: of[name] for name in names} for id_, of in twin.items()
+    }
+    assert project.work.last_by_annotator(1) == last
 
 
 @pytest.mark.parametrize("seed", range(3))
