@@ -192,7 +192,8 @@ def _rounds(
         for start in range(0, len(rows), 200):
             db.execute(sa.insert(round_table), rows[start : start + 200])
         change = sa.update(project_table).where(project_table.c.id == project_id)
-        db.execute(change.values(change=sa.func.max(project_table.c.change, rounds)))
+        known = project_table.c.change
+        db.execute(change.values(change=sa.case((known > rounds, known), else_=rounds)))
 
 
 def figures(
