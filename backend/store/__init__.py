@@ -12,6 +12,7 @@ from backend.store.access import Access
 from backend.store.annotations import Annotations, Answer, Counts
 from backend.store.budgets import Closure, Closures, Setting, Settings
 from backend.store.database import CONNECTIONS, Database
+from backend.store.deeds import Deeds, Event
 from backend.store.leases import Lease, Leases
 from backend.store.pages import Pages
 from backend.store.projects import Connection, Projects, digest
@@ -32,6 +33,8 @@ __all__ = [
     "Connection",
     "Counts",
     "Day",
+    "Deeds",
+    "Event",
     "Lease",
     "Leases",
     "Pages",
@@ -76,6 +79,7 @@ class Store:
         self.work = Work(self.database)
         self.access = Access(self.database)
         self.pages = Pages(self.database)
+        self.deeds = Deeds(self.database)
         self.targets = TargetVersions(self.database)
         self.training_leases = Leases(self.database, training_lease)
 

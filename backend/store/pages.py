@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from backend.domain import Origin, RoundState, VersionState
 from backend.store.database import Database, chunks, insert
-from backend.store.page_tables import event, front_facts, pool_map, wish
-from backend.store.schema import annotation, front, pool_row, project, queue_version
+from backend.store.page_tables import front_facts, pool_map
+from backend.store.schema import annotation, front, pool_row, queue_version
 from backend.store.schema import round_ as round_table
 
 CURVE_POINTS = 150
@@ -41,15 +41,6 @@ class Measured:
     labelled: int
     finished_at: datetime | None
     accuracy: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Event:
-    """What somebody did."""
-
-    at: datetime
-    name: str
-    action: str
 
 
 @dataclass(frozen=True)
@@ -105,7 +96,7 @@ class RoundLine:
 
 
 class Pages:
-    """What is shown, and what is asked for on a page. Every method is one transaction."""
+    """What is shown. Every method is one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -260,60 +251,6 @@ class Pages:
                 .values(project_id=project_id, **values)
                 .on_conflict_do_update(index_elements=["project_id"], set_=values)
             )
-
-    # --- what was done, and what is to be done -----------------------------------------------------------
-
-    def note(self, project_id: int, action: str, *, by: str, now: datetime) -> None:
-        """Write down who did what."""
-        with self._database.write() as db:
-            _note(db, project_id, action, by, now)
-
-    def events(self, project_id: int, *, limit: int = 100) -> list[Event]:
-        """List what was done, the newest first."""
-        query = (
-            sa.select(event.c.at, event.c.name, event.c.action)
-            .where(event.c.project_id == project_id)
-            .order_by(event.c.id.desc())
-            .limit(limit)
-        )
-        with self._database.read() as db:
-            return [Event(*row) for row in db.execute(query)]
-
-    def ask_round(self, project_id: int, why: str, *, by: str, now: datetime) -> None:
-        """Ask for a round and write down who did."""
-        with self._database.write() as db:
-            _note(db, project_id, "round", by, now)
-            db.execute(sa.update(project).where(project.c.id == project_id).values(wanted=why))
-
-    def wish(self, project_id: int, action: str, *, by: str, now: datetime) -> None:
-        """Ask the worker for something, once, and write down who did."""
-        asked = {"name": by, "at": now}
-        with self._database.write() as db:
-            _note(db, project_id, action, by, now)
-            db.execute(
-                insert(db, wish)
-                .values(project_id=project_id, action=action, **asked)
-                .on_conflict_do_update(index_elements=["project_id", "action"], set_=asked)
-            )
-
-    def wishes(self, project_id: int) -> dict[str, datetime]:
-        """Say what was asked for and not yet done, and when."""
-        query = sa.select(wish.c.action, wish.c.at).where(wish.c.project_id == project_id)
-        with self._database.read() as db:
-            return {row.action: row.at for row in db.execute(query)}
-
-    def grant(self, project_id: int, action: str, asked_at: datetime) -> None:
-        """Clear a wish that was done; one that came meanwhile stays."""
-        with self._database.write() as db:
-            db.execute(
-                sa.delete(wish).where(
-                    wish.c.project_id == project_id, wish.c.action == action, wish.c.at <= asked_at
-                )
-            )
-
-
-def _note(db: sa.Connection, project_id: int, action: str, by: str, now: datetime) -> None:
-    db.execute(sa.insert(event).values(project_id=project_id, at=now, name=by, action=action))
 
 
 def _same(left: sa.Table, right: sa.Table, *names: str) -> sa.ColumnElement[bool]:

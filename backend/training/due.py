@@ -15,15 +15,15 @@ from backend.training.serving import suits
 
 def refuse(store: Store, project_id: int, config: ProjectConfig, *, now: datetime) -> str | None:
     """Turn down a wish for a training that cannot be granted, and let the history say why; returns why."""
-    asked_at = store.pages.wishes(project_id).get(RETRAIN)
+    asked_at = store.deeds.wishes(project_id).get(RETRAIN)
     if asked_at is None:
         return None
     try:
         chosen(_kind(store, project_id, config), config)
     except LabelConfigError as error:
         why = f"not retrained: {error}"
-        store.pages.grant(project_id, RETRAIN, asked_at)
-        store.pages.note(project_id, why, by="nextlabel", now=now)
+        store.deeds.grant(project_id, RETRAIN, asked_at)
+        store.deeds.note(project_id, why, by="nextlabel", now=now)
         return why
     return None
 
@@ -42,7 +42,7 @@ def due(store: Store, project_id: int, config: ProjectConfig, *, now: datetime) 
     last = store.targets.latest(project_id)
     if last is not None and last.state is TrainingState.RUNNING:
         return last.why
-    if RETRAIN in store.pages.wishes(project_id):
+    if RETRAIN in store.deeds.wishes(project_id):
         return "asked for"
     if last is None or not suits(last, kind):
         labels = store.annotations.counts(project_id).submitted

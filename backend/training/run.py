@@ -76,7 +76,7 @@ class Trainer:
     # --- the steps -------------------------------------------------------------------------------------
 
     def _train(self, lease: Lease, why: str) -> TargetVersion:
-        asked_at = self.store.pages.wishes(self.project_id).get(RETRAIN)
+        asked_at = self.store.deeds.wishes(self.project_id).get(RETRAIN)
         pool = open_read_only(
             self.store,
             self.project_id,
@@ -88,7 +88,7 @@ class Trainer:
         name = chosen(pool.kind, self.config)
         version = self._version(lease, pool, name, why)
         if asked_at is not None:
-            self.store.pages.grant(self.project_id, RETRAIN, asked_at)
+            self.store.deeds.grant(self.project_id, RETRAIN, asked_at)
         log.info("project %s: target %s (%s): %s", self.project_id, version.number, name, version.why)
         self._counted = time.monotonic()
         try:

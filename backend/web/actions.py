@@ -14,11 +14,11 @@ Act: TypeAlias = Callable[[Store, int, str, datetime], object]
 
 
 def _round(store: Store, project_id: int, author: str, now: datetime) -> None:
-    store.pages.ask_round(project_id, f"asked for by {author}", by=author, now=now)
+    store.deeds.ask_round(project_id, f"asked for by {author}", by=author, now=now)
 
 
 def _retrain(store: Store, project_id: int, author: str, now: datetime) -> None:
-    store.pages.wish(project_id, RETRAIN, by=author, now=now)
+    store.deeds.wish(project_id, RETRAIN, by=author, now=now)
 
 
 def _stand(standing: Standing) -> Act:

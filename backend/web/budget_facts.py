@@ -90,7 +90,7 @@ def changes(store: Store, project_id: int, *, limit: int = CHANGES_SHOWN) -> Fac
     ]
     found += [
         {"at": each.at.isoformat(), "by": each.name, "what": each.action, "old": None, "new": None}
-        for each in store.pages.events(project_id, limit=limit)
+        for each in store.deeds.events(project_id, limit=limit)
     ]
     return {"changes": sorted(found, key=lambda each: str(each["at"]), reverse=True)[:limit]}
 

@@ -58,7 +58,7 @@ class ProjectFacts:
             "rounds": done.number if done else 0,
             "last_round_at": _time(done.finished_at) if done else None,
             "round_wanted": known.wanted is not None,
-            "wishes": sorted(store.pages.wishes(known.id)),
+            "wishes": sorted(store.deeds.wishes(known.id)),
             "webhook_seen_at": _time(known.webhook_seen_at),
             "polled_at": _time(known.polled_at),
             "url": self._address("data"),

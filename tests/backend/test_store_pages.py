@@ -178,14 +178,14 @@ def test_a_list_of_rounds_is_that_of_the_rounds_without_their_figures(project):
 
 
 def test_a_wish_that_came_meanwhile_is_not_granted_with_the_old_one(project):
-    project.pages.wish(1, "retrain", by="a", now=NOW)
-    asked = project.pages.wishes(1)["retrain"]
-    project.pages.wish(1, "retrain", by="b", now=NOW + timedelta(seconds=1))
-    project.pages.grant(1, "retrain", asked)
-    assert list(project.pages.wishes(1)) == ["retrain"]
-    project.pages.grant(1, "retrain", project.pages.wishes(1)["retrain"])
-    assert project.pages.wishes(1) == {}
-    assert [event.name for event in project.pages.events(1)] == ["b", "a"], "the newest first"
+    project.deeds.wish(1, "retrain", by="a", now=NOW)
+    asked = project.deeds.wishes(1)["retrain"]
+    project.deeds.wish(1, "retrain", by="b", now=NOW + timedelta(seconds=1))
+    project.deeds.grant(1, "retrain", asked)
+    assert list(project.deeds.wishes(1)) == ["retrain"]
+    project.deeds.grant(1, "retrain", project.deeds.wishes(1)["retrain"])
+    assert project.deeds.wishes(1) == {}
+    assert [event.name for event in project.deeds.events(1)] == ["b", "a"], "the newest first"
 
 
 def test_a_map_replaces_the_one_before_and_is_summed_up(project):

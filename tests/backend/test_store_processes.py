@@ -214,7 +214,7 @@ def fill_every_table(store, project):
     store.rounds.start(project, 1, 1, "first", now=START)
     store.pages.set_map(project, PoolMap(1, 3, "minilm", START, {"label": [None], "uncertainty": [None]}))
     store.pages.set_facts(project, "1.1", {})
-    store.pages.wish(project, "retrain", by="somebody", now=START)
+    store.deeds.wish(project, "retrain", by="somebody", now=START)
     store.settings.save(project, "budget", {"labels": 5}, revision=0, author="somebody", now=START)
     store.closures.want(project, [{"kind": "labels"}], closed=True, now=START)
     training = store.training_leases.take(project, "trainer", now=START, seconds=60)

@@ -223,11 +223,11 @@ def test_it_is_due_every_so_many_labels(bench: Bench) -> None:
     assert lease is not None
     bench.store.training_leases.release(lease, now=bench.clock())
     bench.train()
-    bench.store.pages.wish(1, "retrain", by="her", now=bench.clock())
+    bench.store.deeds.wish(1, "retrain", by="her", now=bench.clock())
     assert bench.due() == "asked for"
     bench.train()
     assert bench.due() is None
-    assert bench.store.pages.wishes(1) == {}
+    assert bench.store.deeds.wishes(1) == {}
 
 
 def test_it_is_due_when_another_target_is_configured_and_never_without_one(bench: Bench) -> None:
@@ -254,10 +254,10 @@ def test_a_training_that_cannot_be_is_refused_and_the_history_says_why(
     config = CONFIG.model_copy(update={"target": TargetSection(name=name)})
     whole = Config(**vars(config), store=StoreSection(home=bench.home))
     trainer = TargetTrainer(bench.store, whole, lambda project: ["false"], now=bench.clock)
-    bench.store.pages.wish(1, "retrain", by="her", now=bench.clock())
+    bench.store.deeds.wish(1, "retrain", by="her", now=bench.clock())
     assert trainer.tick(1) is None
-    assert bench.store.pages.wishes(1) == {}
-    told, asked = bench.store.pages.events(1)
+    assert bench.store.deeds.wishes(1) == {}
+    told, asked = bench.store.deeds.events(1)
     assert (told.name, asked.name) == ("nextlabel", "her")
     assert told.action.startswith("not retrained: ")
     assert says in told.action

@@ -23,7 +23,7 @@ def stores(postgresql, tmp_path_factory):
     for url in (f"sqlite:///{folder}/store.db", postgresql.made()):
         store = fill(url, now=NOW, tasks=300, annotations=130, rounds=30, front=50)
         set_budget(store, 1, now=NOW)
-        store.pages.wish(1, "retrain", by="operator", now=NOW)
+        store.deeds.wish(1, "retrain", by="operator", now=NOW)
         store.access.secret("cookies")
         both.append(store)
     yield both

@@ -539,22 +539,22 @@ def test_buttons_set_how_the_project_stands(inside, store, action, standing):
 def test_a_round_is_asked_for(inside, store):
     send(inside, "/projects/1/do", action="round")
     assert store.projects.get(1).wanted == "asked for by operator"
-    assert [(event.name, event.action) for event in store.pages.events(1)] == [("operator", "round")]
+    assert [(event.name, event.action) for event in store.deeds.events(1)] == [("operator", "round")]
 
 
 def test_retraining_is_wished_for_until_it_was_done(inside, store):
     send(inside, "/projects/1/do", action="retrain")
-    asked = store.pages.wishes(1)["retrain"]
+    asked = store.deeds.wishes(1)["retrain"]
     assert asked == NOW
     assert re.search(r'value="retrain" disabled', inside.get("/projects/1").text)
-    store.pages.grant(1, "retrain", asked)
-    assert store.pages.wishes(1) == {}
+    store.deeds.grant(1, "retrain", asked)
+    assert store.deeds.wishes(1) == {}
 
 
 @pytest.mark.parametrize("action", ["", "drop", "round; drop"])
 def test_an_unknown_action_is_refused(inside, store, action):
     assert send(inside, "/projects/1/do", action=action).status_code == 400
-    assert store.pages.events(1) == []
+    assert store.deeds.events(1) == []
 
 
 def test_what_was_done_and_changed_is_in_the_history(inside):

@@ -293,7 +293,7 @@ def test_a_round_and_a_training_are_asked_for_once(inside: Any, store: Store) ->
     assert inside.get_by_role("button", name="Run a round now").is_disabled()
     inside.get_by_role("button", name="Retrain the target").click()
     inside.get_by_text("will be trained anew").wait_for()
-    assert "retrain" in store.pages.wishes(1)
+    assert "retrain" in store.deeds.wishes(1)
 
 
 def test_what_a_running_round_does_is_told_without_a_reload(inside: Any, store: Store) -> None:
@@ -440,8 +440,8 @@ def test_pictures_for_the_readme(inside: Any, store: Store, tmp_path: Path) -> N
     """Light and dark; NEXTLABEL_PICTURES names the folder where they are kept."""
     folder = Path(os.environ.get("NEXTLABEL_PICTURES", tmp_path))
     store.projects.round_taken(1, store.projects.get(1).wanted or "")
-    for action, asked_at in store.pages.wishes(1).items():
-        store.pages.grant(1, action, asked_at)
+    for action, asked_at in store.deeds.wishes(1).items():
+        store.deeds.grant(1, action, asked_at)
     for scheme in ("light", "dark"):
         inside.set_viewport_size({"width": 1180, "height": 1240})
         store.leases.beat("worker", now=datetime.now(UTC))
