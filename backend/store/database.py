@@ -19,6 +19,8 @@ from backend.domain import StoreError
 
 BUSY_SECONDS = 20
 CONNECTIONS = 15
+VIEW = "REPEATABLE READ"
+"""What PostgreSQL calls a transaction all of whose statements see the same."""
 CHUNK = 500
 """How many ids one IN list holds: SQLite's oldest limit on variables is 999."""
 
@@ -54,13 +56,15 @@ class Database:
         if self.is_sqlite and self.url.database:
             _prepare_folder(Path(self.url.database))
         self.engine = _engine(self.url, connections, is_sqlite=self.is_sqlite)
+        # SQLite's transactions are views by themselves; this shares the engine's connections
+        self._views = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level=VIEW)
         # Threads of one process queue here: SQLite's own waiting sleeps for up to 100 ms at a time.
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """One consistent view."""
-        with self._translated(), self.engine.connect() as connection:
+        with self._translated(), self._views.connect() as connection:
             yield connection
 
     @contextmanager

@@ -68,7 +68,7 @@ class Leases:
     def check(self, lease: Lease, *, now: datetime) -> None:
         """Raise LeaseLost unless the lease is still ours and alive."""
         with self._database.read() as db:
-            fence(db, lease, now=now, table=self._table)
+            _look(db, lease, now, self._table)
 
     def release(self, lease: Lease, *, now: datetime) -> None:
         """Give a lease back; the epoch stays, so that it keeps rising."""
@@ -113,8 +113,16 @@ def fence(db: sa.Connection, lease: Lease, *, now: datetime | None, table: sa.Ta
 
     Until the transaction is over, nobody can take the lease.
     """
-    query = sa.select(table.c.holder, table.c.epoch, table.c.expires_at).with_for_update(read=True)
-    found = db.execute(query.where(table.c.project_id == lease.project_id)).one_or_none()
+    _look(db, lease, now, table, with_lock=True)
+
+
+def _look(
+    db: sa.Connection, lease: Lease, now: datetime | None, table: sa.Table, *, with_lock: bool = False
+) -> None:
+    query = sa.select(table.c.holder, table.c.epoch, table.c.expires_at).where(
+        table.c.project_id == lease.project_id
+    )
+    found = db.execute(query.with_for_update(read=True) if with_lock else query).one_or_none()
     if found is None:
         raise LeaseLost(f"project {lease.project_id} was forgotten while {lease.holder} worked on it")
     if found.epoch != lease.epoch:

@@ -3,6 +3,7 @@
 import threading
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import sqlalchemy as sa
 from packaging.requirements import Requirement
 
 from backend.cli.setup import Setup
-from backend.domain import StoreError
+from backend.domain import Project, StoreError
 from backend.store import Store
 
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
 
 
@@ -70,3 +72,26 @@ def test_whatever_goes_wrong_with_a_database_is_an_error_of_the_store_in_one_lin
     for transaction in (store.database.read, store.database.write):
         with pytest.raises(StoreError, match=r"the connection is closed$"), transaction():
             raise error
+
+
+@pytest.mark.databases
+def test_all_that_is_read_in_one_transaction_is_of_one_moment(store, url):
+    count, other = sa.text("select count(*) from worker"), Store(url)
+    with store.database.read() as db:
+        assert db.scalar(count) == 0
+        other.leases.beat("somebody", now=NOW)
+        assert db.scalar(count) == 0
+    with store.database.read() as db:
+        assert db.scalar(count) == 1
+    other.close()
+
+
+@pytest.mark.databases
+def test_a_lease_is_looked_at_while_it_is_renewed(store, url):
+    """By two threads of one worker: neither waits for the other, nor fails."""
+    store.projects.connect(Project(1, "p", "<View/>", "", "", True, 1, 0, 0), {}, now=NOW)
+    lease = store.leases.take(1, "a", now=NOW, seconds=60)
+    with ThreadPoolExecutor(2) as threads:
+        looks = [threads.submit(store.leases.check, lease, now=NOW) for _ in range(100)]
+        renewals = [threads.submit(store.leases.renew, lease, now=NOW, seconds=60) for _ in range(100)]
+        assert [each.result() for each in looks + renewals] == [None] * 200
