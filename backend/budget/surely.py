@@ -3,7 +3,7 @@
 Each round measures anew. If the first 95 % bound that clears the target closed the queue, a model that is
 exactly as good as the target would close it within 300 random tasks in 20 % of projects. What is asked here
 holds over all measurements together: it ever says "above" of a metric that is not in at most 5 % of projects.
-The price is that it says so later: tests/backend/test_budget_surely.py tells how much.
+The price is that it says so later: tests/benchmarks/looks.py tells how much.
 """
 
 from __future__ import annotations

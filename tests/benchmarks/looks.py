@@ -115,6 +115,10 @@ SIMULATED: list[tuple[str, str, Callable[..., Sequence[Look]], float]] = [
 ]
 
 
+def _first(true: NDArray[np.bool_]) -> str:
+    return str(int(np.argmax(true))) if true.any() else f"over {len(true) - 1:,}"
+
+
 def main() -> None:
     """Print what is called reached wrongly, then how long it takes where it is rightly so."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -137,9 +141,8 @@ def main() -> None:
     print("\nrandom tasks until half (8 of 10) of the projects have closed, target .9")
     for share in (0.92, 0.93, 0.95, 0.97):
         closed = chance(ours(0.9), share, last=2000)
-        print(
-            f"accuracy {share}: {int(np.argmax(closed >= 0.5))} ({int(np.argmax(closed >= 0.8))})", flush=True
-        )
+        half, most = (_first(closed >= part) for part in (0.5, 0.8))
+        print(f"accuracy {share}: {half} ({most})", flush=True)
 
 
 if __name__ == "__main__":
