@@ -11,6 +11,7 @@ from strategies import checks
 from strategies.cold_start import Typicality
 from strategies.coverage import Coverage
 from strategies.gist_coverage import GistCoverage, embeds_tokens
+from strategies.rare_first import RareFirst
 from strategies.registry import STRATEGIES, describe
 from strategies.seals import Seals
 from strategies.types import (
@@ -23,8 +24,6 @@ from strategies.types import (
     TagProbabilities,
     TokenProbabilities,
 )
-from strategies.uncertainty import rare_tag
-from strategies.uncertainty_k_center import UncertaintyKCenter
 
 LARGE = 100_000
 
@@ -47,7 +46,7 @@ class Auto:
     cold_start: QueryStrategy = field(default_factory=Typicality)
     cold_labels: int = 20
     then: QueryStrategy = field(default_factory=lambda: Seals(Coverage(), from_rows=LARGE))
-    tags: QueryStrategy = field(default_factory=lambda: Seals(UncertaintyKCenter(rare_tag), from_rows=LARGE))
+    tags: QueryStrategy = field(default_factory=lambda: Seals(RareFirst(), from_rows=LARGE))
     tokens: QueryStrategy = field(default_factory=GistCoverage)
 
     def __post_init__(self) -> None:
