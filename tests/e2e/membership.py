@@ -33,9 +33,9 @@ def add_user(server: LabelStudioServer, email: str) -> str:
 
 def add_member(server: LabelStudioServer, project_id: int, email: str) -> None:
     """Make a user a `ProjectMember`, which no page and no API of the community edition does."""
-    found = _sql(server, "SELECT id FROM htx_user WHERE email = ?", (email,))
+    found = sql(server, "SELECT id FROM htx_user WHERE email = ?", (email,))
     assert found, f"{server.url} has no user {email}"
-    _sql(
+    sql(
         server,
         "INSERT INTO projects_projectmember (enabled, created_at, updated_at, project_id, user_id) "
         "VALUES (1, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, ?, ?)",
@@ -43,7 +43,7 @@ def add_member(server: LabelStudioServer, project_id: int, email: str) -> None:
     )
 
 
-def _sql(server: LabelStudioServer, statement: str, values: Sequence[object]) -> list[Any]:
+def sql(server: LabelStudioServer, statement: str, values: Sequence[object]) -> list[Any]:
     """Talk to the database past Label Studio: its schema is fixed by the release that we install."""
     connection = sqlite3.connect(server.folder / "label_studio.sqlite3", timeout=30)
     try:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 import pytest
+from membership import sql
 
 from backend.demo.annotator import Annotator
 from backend.demo.server import HOST, LabelStudioServer, free_port
@@ -157,7 +158,7 @@ class Watcher:
     def version(self) -> str:
         """What Label Studio serves, looked up past its API: this is asked around every task."""
         question = "SELECT model_version FROM project WHERE id = ?"
-        [(version,)] = self.nextlabel.label_studio._sql(question, (self.project_id,))
+        [(version,)] = sql(self.nextlabel.label_studio, question, (self.project_id,))
         return str(version)
 
     def front(self, version: str | None = None) -> list[int]:
