@@ -12,12 +12,14 @@ from backend.store import Store
 from backend.web import inbox as module
 from backend.web.inbox import Heard, Inbox
 
+pytestmark = pytest.mark.databases
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path}/store.db")
+def store(url):
+    store = Store.open(url)
     for id_ in (1, 2):
         store.projects.connect(Project(id_, "p", "<View/>", "", "", True, 1, 0, 0), {}, now=NOW)
     yield store
