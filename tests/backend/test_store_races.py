@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 import backend.store.annotations
 import backend.store.tasks
-from backend.domain import Annotation, LeaseLost, Project, Task, VersionState
+from backend.domain import Annotation, LeaseLost, Outdated, Project, Task, VersionState
 from backend.store import Store
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -236,3 +236,13 @@ def test_of_two_that_begin_the_same_attempt_at_once_one_is_told_so(stores, overl
             lambda store: store.rounds.start(1, 1, 1, "theirs", now=START),
         )
     assert stores[0].rounds.latest(1).why == "mine"
+
+
+def test_of_two_managers_who_save_at_once_the_second_is_told_who_was_first(stores, overlap):
+    def save(author, labels):
+        content = {"labels": labels}
+        return lambda store: store.settings.save(1, "budget", content, revision=0, author=author, now=START)
+
+    with pytest.raises(Outdated, match="budget: Ada saved revision 1"):
+        overlap(save("Ada", 5), save("Ben", 7))
+    assert stores[0].settings.current(1, "budget").content == {"labels": 5}
