@@ -83,7 +83,8 @@ def _averaged(rows: Floats, tokens: Tokens) -> Floats:
     lengths = np.diff(tokens.starts)
     lengths = lengths[lengths > 0]
     begins = np.cumsum(lengths) - lengths
-    means: Floats = np.add.reduceat(rows, begins, axis=0) / lengths[:, None].astype(np.float32)
+    sums: Floats = np.add.reduceat(rows, begins, axis=0)
+    means = sums / lengths[:, None].astype(np.float32)
     return np.repeat(means, lengths, axis=0)
 
 
