@@ -176,7 +176,7 @@ def test_a_label_studio_token_opens_too_and_logging_out_ends_it(page: Any) -> No
     assert "does not accept this token" in page.get_by_role("alert").inner_text()
     page.get_by_label("Access token").fill(TOKEN)
     page.keyboard.press("Enter")
-    page.get_by_text("Jun-ho Park").wait_for()
+    page.get_by_text("jun@example.org").wait_for()
     page.get_by_role("button", name="Log out").click()
     page.goto("/projects")
     page.wait_for_url("**/login**")
