@@ -84,6 +84,13 @@ class Projects:
         with self._database.read() as db:
             return _load(db, project_id)
 
+    def of_webhook(self, secret: str) -> Connection | None:
+        """Look up the connected project whose webhook has this secret."""
+        query = sa.select(*_KNOWN).where(project.c.webhook_digest == digest(secret), project.c.connected)
+        with self._database.read() as db:
+            row = db.execute(query).mappings().first()
+            return None if row is None else Connection(**row)
+
     def all(self, *, disconnected: bool = False) -> list[Connection]:
         """List the connected projects (and, if wanted, the disconnected ones), oldest first."""
         query = sa.select(*_KNOWN).order_by(project.c.connected_at, project.c.id)

@@ -52,15 +52,7 @@ class Operator:
 def find_sender(request: Request, store: Store) -> Connection | None:
     """Find the project whose webhook's secret the request carries."""
     secret = request.headers.get(WEBHOOK_SECRET_HEADER)
-    if not secret:
-        return None
-    given = digest(secret)
-    found = [
-        project
-        for project in store.projects.all()
-        if project.webhook_digest is not None and hmac.compare_digest(given, project.webhook_digest)
-    ]
-    return found[0] if found else None
+    return store.projects.of_webhook(secret) if secret else None
 
 
 def is_local(request: Request) -> bool:
