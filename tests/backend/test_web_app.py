@@ -361,7 +361,7 @@ class Broken(Store):
     def get(self, project_id):
         raise self._error
 
-    def all(self):
+    def of_webhook(self, secret):
         raise self._error
 
 
