@@ -1,10 +1,12 @@
-"""Arrays in one file: written all or nothing, read with NumPy alone."""
+"""Arrays in one file, and folders: written all or nothing, read with NumPy alone."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,3 +35,30 @@ def read_arrays(path: Path, name: str, make: Callable[[Mapping[str, NDArray[Any]
             return make(kept)
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, BadInput) as error:
         raise EncoderError(f"cannot load the {name} head {path}: {error}; fit it anew") from error
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write to, which takes the place of `folder` if nothing goes wrong."""
+    unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        _swap(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _swap(fresh: Path, place: Path) -> None:
+    """Put `fresh` in the place of a folder, or of a file, or of nothing."""
+    if not place.exists():
+        fresh.rename(place)
+        return
+    old = place.parent / f".{place.name}.{os.getpid()}.old"
+    place.rename(old)
+    fresh.rename(place)
+    if old.is_dir():
+        shutil.rmtree(old)
+    else:
+        old.unlink()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
 from backend.domain import ConfigError, NotFound
+from backend.models.saving import replaced
 from backend.store import Store, TargetVersion, TrainingState
 from backend.training.card import card
 from backend.training.files import folder_of
@@ -30,19 +30,15 @@ def export(
             f"project {project_id}: target {version.number} is not on this machine ({folder}); expected the "
             "machine that trained it, and one of its last versions"
         )
-    fresh = out.parent / f".{out.name}.{os.getpid()}"
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(folder, fresh)
-        config = store.projects.get(project_id).label_config
-        (fresh / "README.md").write_text(
-            card(version, config, thresholds=_thresholds(folder, version)), "utf-8"
-        )
-        _put(fresh, out)
+        with replaced(out) as fresh:
+            shutil.copytree(folder, fresh, dirs_exist_ok=True)
+            config = store.projects.get(project_id).label_config
+            (fresh / "README.md").write_text(
+                card(version, config, thresholds=_thresholds(folder, version)), "utf-8"
+            )
     except OSError as error:
         raise ConfigError(f"--out {out}: {error.strerror}; expected a folder to write to") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return version
 
 
@@ -61,20 +57,6 @@ def _pick(store: Store, project_id: int, number: int | None) -> TargetVersion:
             f"project {project_id} has no target yet; train one with: nextlabel train {project_id}"
         )
     return last
-
-
-def _put(fresh: Path, out: Path) -> None:
-    """Let `fresh` take the place of `out`."""
-    if not out.exists():
-        fresh.rename(out)
-        return
-    old = out.parent / f".{out.name}.{os.getpid()}.old"
-    out.rename(old)
-    fresh.rename(out)
-    if old.is_dir():
-        shutil.rmtree(old)
-    else:
-        old.unlink()
 
 
 def _thresholds(folder: Path, version: TargetVersion) -> dict[str, float] | None:

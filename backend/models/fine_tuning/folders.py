@@ -1,10 +1,8 @@
-"""Folders of checkpoints: written all or nothing, with a mark of our own, loaded without pickles or a hub."""
+"""Folders of checkpoints: with a mark of our own, loaded without pickles or a hub."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,19 +24,6 @@ PROBLEMS = {
 }
 
 
-@contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to write to, which takes the place of `folder` if nothing goes wrong."""
-    unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
-        yield unfinished
-        _swap(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
 def write_mark(folder: Path, about: Mapping[str, Any], arrays: Mapping[str, Floats] | None = None) -> None:
     """Write beside a checkpoint what only nextlabel asks for."""
     from safetensors.numpy import save_file
@@ -54,17 +39,6 @@ def read_mark(folder: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
 
     mark = json.loads((folder / MARK).read_text("utf-8")) if (folder / MARK).is_file() else {}
     return mark, load_file(folder / ARRAYS) if (folder / ARRAYS).is_file() else {}
-
-
-def _swap(fresh: Path, folder: Path) -> None:
-    """Put `fresh` in the place of `folder`."""
-    if not folder.exists():
-        fresh.rename(folder)
-        return
-    old = folder.parent / f".{folder.name}.{os.getpid()}.old"
-    folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old)
 
 
 def pretrained(maker: Any, folder: Path, labels: Sequence[str] | None, form: Form | None) -> Any:

@@ -17,10 +17,11 @@ from backend.encoders.efficientnet import LITE0
 from backend.encoders.pictures import read
 from backend.image_header import quiet
 from backend.labels.forms import Form
-from backend.models.fine_tuning.folders import pretrained, read_mark, replaced, translated, write_mark
+from backend.models.fine_tuning.folders import pretrained, read_mark, translated, write_mark
 from backend.models.fine_tuning.lite0 import SIDE, lite0
 from backend.models.fine_tuning.network import last_linear, run
 from backend.models.fine_tuning.recorder import Forward
+from backend.models.saving import replaced
 from strategies.types import Floats, Positions
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from backend.domain import EncoderError
 from backend.labels.forms import Form
 from backend.models.fine_tuning.batches import Rows, Tokens, ordered, pad
-from backend.models.fine_tuning.folders import pretrained, read_mark, replaced, translated, write_mark
+from backend.models.fine_tuning.folders import pretrained, read_mark, translated, write_mark
 from backend.models.fine_tuning.pooling import is_mean_pooled, mean_pooled, standard
 from backend.models.fine_tuning.recorder import Forward, Recorder
+from backend.models.saving import replaced
 from strategies.types import Floats, Positions
 
 MOST_CHARACTERS = 64  # for each token that is read
