@@ -106,8 +106,10 @@ def confusions(classes: int, rng: Generator) -> Numbers:
     return joint / joint.sum()
 
 
-def macro_f1_holds(classes: int, n: int, rng: Generator) -> tuple[bool, float]:
-    """Whether macro-F1 over the classes met holds the truth of those classes, and the width."""
+def class_answers(
+    classes: int, n: int, rng: Generator
+) -> tuple[Numbers, Numbers, NDArray[np.int64], Numbers]:
+    """Make up n answers: right, and true and guessed ones, (n, classes) each; truth (n,); true F1s."""
     joint = confusions(classes, rng)
     truths = 2 * np.diag(joint) / (joint.sum(axis=0) + joint.sum(axis=1))
     truth, guess = np.divmod(rng.choice(classes**2, n, p=joint.ravel()), classes)
@@ -116,13 +118,22 @@ def macro_f1_holds(classes: int, n: int, rng: Generator) -> tuple[bool, float]:
     right[rows, truth] = truth == guess
     sizes[rows, truth] += 1
     sizes[rows, guess] += 1
+    return right, sizes, truth, truths
+
+
+def macro_f1_holds(classes: int, n: int, rng: Generator) -> tuple[bool, float]:
+    """Whether macro-F1 over the classes met holds the truth of those classes, and the width."""
+    right, sizes, truth, truths = class_answers(classes, n, rng)
     met = np.bincount(truth, minlength=classes) > 0
     low, high = f1_range(right[:, met], sizes[:, met], seed=int(rng.integers(2**31)), macro=True)
     return bool(low <= truths[met].mean() <= high), high - low
 
 
-def entity_f1_holds(spans: float, n: int, rng: Generator) -> tuple[bool, float]:
-    """The same of micro-F1, where texts have `spans` spans on average, and are easy or hard as a whole."""
+def entity_texts(spans: float, rng: Generator) -> tuple[Callable[[int], tuple[Numbers, Numbers]], float]:
+    """Make up texts that are easy or hard as a whole: what draws n of them, and micro-F1 over many.
+
+    A draw gives right spans, and true and guessed ones, (n, 1) each.
+    """
     ease, alike = rng.uniform(0.5, 0.95), 4.0
 
     def drawn(texts: int) -> tuple[Numbers, Numbers]:
@@ -134,6 +145,12 @@ def entity_f1_holds(spans: float, n: int, rng: Generator) -> tuple[bool, float]:
 
     right, sizes = drawn(200_000)
     truth = f1(right.sum(axis=0), sizes.sum(axis=0), macro=False)
+    return drawn, truth
+
+
+def entity_f1_holds(spans: float, n: int, rng: Generator) -> tuple[bool, float]:
+    """The same of micro-F1, where texts have `spans` spans on average, and are easy or hard as a whole."""
+    drawn, truth = entity_texts(spans, rng)
     right, sizes = drawn(n)
     low, high = f1_range(right, sizes, seed=int(rng.integers(2**31)), macro=False)
     return bool(low <= truth <= high), high - low

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from intervals import confusions
+from intervals import class_answers, entity_texts
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -58,14 +58,7 @@ def naive(target: float) -> Callable[[int, int], bool]:
 
 def of_macro_f1(classes: int, rng: Generator) -> Sequence[Look]:
     """Macro-F1 over the classes met, whose true F1s are known."""
-    joint = confusions(classes, rng)
-    truths = 2 * np.diag(joint) / (joint.sum(axis=0) + joint.sum(axis=1))
-    truth, guess = np.divmod(rng.choice(classes**2, LAST, p=joint.ravel()), classes)
-    right, sizes = np.zeros((2, LAST, classes))
-    rows = np.arange(LAST)
-    right[rows, truth] = truth == guess
-    sizes[rows, truth] += 1
-    sizes[rows, guess] += 1
+    right, sizes, truth, truths = class_answers(classes, LAST, rng)
     looks = []
     for n in range(FIRST, LAST + 1, STEP):
         met = np.bincount(truth[:n], minlength=classes) > 0
@@ -75,17 +68,7 @@ def of_macro_f1(classes: int, rng: Generator) -> Sequence[Look]:
 
 def of_entity_f1(spans: float, rng: Generator) -> Sequence[Look]:
     """Micro-F1 of texts that are easy or hard as a whole."""
-    ease, alike = rng.uniform(0.5, 0.95), 4.0
-
-    def drawn(texts: int) -> tuple[Numbers, Numbers]:
-        rate = rng.beta(alike * ease, alike * (1 - ease), texts)
-        true = rng.poisson(spans, texts)
-        right = rng.binomial(true, rate)
-        wrong = rng.binomial(true, (1 - rate) * 0.7) + rng.poisson(0.05, texts)
-        return right[:, None].astype(float), (2 * right + (true - right) + wrong)[:, None].astype(float)
-
-    right, sizes = drawn(200_000)
-    truth = f1(right.sum(axis=0), sizes.sum(axis=0), macro=False)
+    drawn, truth = entity_texts(spans, rng)
     right, sizes = drawn(LAST)
     return [_f1(right[:n], sizes[:n], truth, macro=False) for n in range(FIRST, LAST + 1, STEP)]
 
