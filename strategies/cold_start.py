@@ -74,13 +74,11 @@ def _first(rows: Positions, order: Positions, limit: int) -> Positions:
 
 
 def _within(members: Positions, vectors: Floats, typical: Floats, known: Floats, k: int) -> Positions:
-    """Take `k` of a cluster: the most typical, then weighted k-center around it and the labelled."""
-    first = members[[int(typical[members].argmax())]]
-    if k == 1:
-        return first
-    others = members[members != first[0]]
+    """Take `k` of a cluster: the most typical where none is labelled, then weighted k-center around those."""
+    first = members[:0] if len(known) else members[[int(typical[members].argmax())]]
+    others = np.setdiff1d(members, first)
     covered = np.concatenate([known, vectors[first]])
-    picks, _ = greedy_k_center(vectors[others], covered, k - 1, weights=typical[others])
+    picks, _ = greedy_k_center(vectors[others], covered, k - len(first), weights=typical[others])
     return np.concatenate([first, others[picks]])
 
 

@@ -213,7 +213,9 @@ class Queue(Section):
         description="Share of labelled tasks whose label is doubtful, asked of another annotator.",
     )
     preannotate: bool = Field(
-        default=True, description="Show the model's answer for the annotator to confirm or correct."
+        default=True,
+        description="Show the model's answer for the annotator to confirm or correct, "
+        "once there are as many labels as classes.",
     )
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Fixes what is drawn at random.")
 

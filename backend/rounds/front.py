@@ -84,7 +84,7 @@ class FrontMaker:
         places = selection.places
         wanted = [max(1, known.maximum_annotations - int(pool.answers[place.row])) for place in places]
         places = places[: allowed.cut(wanted)]
-        front = self._tasks(places, suggest=config.queue.preannotate and not selection.figures["cold_start"])
+        front = self._tasks(places, suggest=config.queue.preannotate and selection.suggests)
         return front, {**self._figures(), **selection.figures}
 
     def ask_again(self, labelstudio: LabelStudio, front: list[FrontTask]) -> None:

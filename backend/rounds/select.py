@@ -31,10 +31,14 @@ MOST_TEXTS = 2000
 
 @dataclass(frozen=True)
 class Selection:
-    """A front before it is published, and how it came about."""
+    """A front before it is published, and how it came about.
+
+    suggests: whether the model knows enough to pre-annotate
+    """
 
     places: list[Place]
     figures: Mapping[str, Any]
+    suggests: bool
 
 
 def fit_heads(pool: TaskPool, config: ProjectConfig) -> None:
@@ -108,13 +112,13 @@ def select(
         turn=int(np.count_nonzero(pool.labelled)),
     )
     figures = {"candidates": count, "cold_start": cold, **_seals_figures(pool, config)}
-    return Selection(places, figures)
+    suggests = not cold and (warm or int(np.count_nonzero(pool.labelled)) >= len(pool.kind.labels))
+    return Selection(places, figures, suggests)
 
 
 def is_cold(pool: TaskPool, config: ProjectConfig) -> bool:
     """Whether there are too few labels for the model to say what it does not know."""
-    enough = max(config.selection.cold_start_labels, len(pool.kind.labels))
-    return pool.head is None or int(pool.labelled.sum()) < enough
+    return pool.head is None or int(pool.labelled.sum()) < config.selection.cold_start_labels
 
 
 def _ranked(ranking: Ranking) -> Iterator[tuple[int, float, str]]:

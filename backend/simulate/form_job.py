@@ -84,7 +84,7 @@ class FormJob:
 
         built, begins = build(strategy), build(self.cold_start)
         if self.plan.start == 0:
-            built = begins = own_beginning(built, begins, max(self.cold_start_labels, self.classes))
+            built = begins = own_beginning(built, begins, self.cold_start_labels)
         with threadpool_limits(limits=1):
             yield from self._steps(built, begins, seed, material)
 

@@ -122,8 +122,8 @@ def settings(
     measured = "a test part" if data.test is not None else "held out by seed, by class"
     begins = f"{plan.start:,} random ones, the same for every strategy"
     if plan.start == 0:
-        enough = max(job.cold_start_labels, job.classes)
-        begins = f"chosen by each strategy; by {job.cold_start} up to {enough:,} where it needs a model"
+        first = f"{job.cold_start} up to {job.cold_start_labels:,}"
+        begins = f"chosen by each strategy; by {first} where it needs a model"
     head, options = job.head
     return [
         ("data", f"{data.name}: {len(data.examples):,} examples of {len(data.classes):,} classes"),

@@ -63,8 +63,7 @@ class Job:
 
         built, begins = build(strategy), build(self.cold_start)
         if self.plan.start == 0:
-            enough = max(self.cold_start_labels, self.classes)
-            built = begins = own_beginning(built, begins, enough)
+            built = begins = own_beginning(built, begins, self.cold_start_labels)
         name, options = self.head
         new_head = partial(make_head, name, options, classes=self.classes)
         with threadpool_limits(limits=1):

@@ -124,7 +124,7 @@ class SpanJob:
 
         built, begins = build(strategy), build(self.cold_start)
         if self.plan.start == 0:
-            built = begins = own_beginning(built, begins, max(self.cold_start_labels, self.classes))
+            built = begins = own_beginning(built, begins, self.cold_start_labels)
         name, options = self.head
         new_head = partial(make_head, name, options, classes=self.classes, form=Form.SPANS)
         with threadpool_limits(limits=1):

@@ -137,6 +137,24 @@ def test_the_second_front_learns(bench: Bench) -> None:
             assert task.result[0]["value"] == {"choices": [wanted]}
 
 
+def test_many_classes_do_not_prolong_the_cold_start(bench: Bench) -> None:
+    """With 15 classes the model chooses from the sixth label on, and suggests from the fifteenth."""
+    more = "".join(f'<Choice value="{value}"/>' for value in range(13))
+    config = bench.labelstudio.info.label_config.replace("</Choices>", more + "</Choices>")
+    bench.labelstudio.info = replace(bench.labelstudio.info, label_config=config)
+    seen = []
+    for labels in (5, 1, 8, 1):
+        for _ in range(labels):
+            bench.labelstudio.label((bench.turn(), bench.labelstudio.next())[1][0])
+        bench.turn()
+        version = bench.store.queue.current(1)
+        assert version is not None
+        front = bench.store.queue.front(1, version.version)
+        chosen = Origin.CHOSEN in {task.origin for task in front}
+        seen.append((chosen, any(task.result for task in front)))
+    assert seen == [(False, False), (True, False), (True, False), (True, True)]
+
+
 REQUESTS = [
     "project",
     "changed_tasks",

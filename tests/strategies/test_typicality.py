@@ -52,6 +52,18 @@ def test_the_ranking_stays_when_its_first_rows_are_labelled():
     assert later[:2].tolist() == first[2:4].tolist()
 
 
+def test_once_a_group_has_a_label_its_next_row_lies_far_from_it():
+    """One after another, as annotators label: the most typical row's twins are not asked for in turn."""
+    rng = np.random.default_rng(3)
+    rows = np.concatenate([np.tile(np.eye(8)[0], (10, 1)), np.eye(8)[0] + rng.normal(size=(30, 8)) * 0.4])
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    labelled = []
+    for _ in range(4):
+        labelled.append(int(rank(rows, labelled=labelled, k=1, clusters=1)[0]))
+    assert sum(row < 10 for row in labelled) == 1
+    assert labelled == rank(rows, k=4, clusters=1).tolist()
+
+
 def test_an_outlier_is_not_typical():
     """The lone row is the last of its group."""
     rows, _ = groups(sizes=(60,))
