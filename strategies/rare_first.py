@@ -38,7 +38,7 @@ class RareFirst:
 
     base: QueryStrategy = field(default_factory=lambda: UncertaintyKCenter(rare_tag))
     enough: int = 25
-    share: float = 0.25
+    share: float = 0.35
 
     def __post_init__(self) -> None:
         checks.whole("enough", self.enough, 1)

@@ -15,8 +15,9 @@ from small_ml_backend import SmallMlBackend, boxes
 from backend.cli.setup import catalogue
 from backend.config import Config, ProjectConfig
 from backend.config import load as load_config
-from backend.config.types import LabelStudio, Proxy, Secrets, Target
-from backend.config.types import Store as StoreSection
+from backend.config.installation import LabelStudio
+from backend.config.installation import Store as StoreSection
+from backend.config.types import Proxy, Secrets, Target
 from backend.domain import Annotation, ConfigError, LabelConfigError, Project, Task
 from backend.labels import read as read_label_config
 from backend.models.remote import RemoteError

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.config import Config, ProjectConfig
+from backend.config.installation import Store as StoreSection
 from backend.config.types import Queue, Rounds, Selection
-from backend.config.types import Store as StoreSection
 from backend.config.types import Target as TargetSection
 from backend.domain import EncoderError, LeaseLost, NextlabelError
 from backend.labels.forms import Form

@@ -12,8 +12,8 @@ import pytest
 
 from backend.budget import save_stand
 from backend.config import Config
+from backend.config.installation import Store as StoreSection
 from backend.config.types import Queue, Rounds
-from backend.config.types import Store as StoreSection
 from backend.domain import LabelStudioError, RoundState
 from backend.store import Store
 from backend.worker import Worker
