@@ -32,12 +32,17 @@ class ArrayPool:
     labelled:   (n,) bool
     model:      maps embeddings (m, d) to a prediction
     index:      nearest neighbours; a Faiss index is built on first use where None
+    history:    (m,) the labelled rows, the newest last; ascending where None
+    label_embeddings: (labels, d) the labels' names, embedded as the rows are; strategies for rare labels look
+                at them
     """
 
     embeddings: Floats
     labelled: Mask
     model: Callable[[Floats], Prediction] = no_model
     index: NeighborIndex | None = None
+    history: Positions | None = None
+    label_embeddings: Floats | None = None
     _near: dict[int, NearLabelled] = field(default_factory=dict, init=False, repr=False, compare=False)
     _built: list[NeighborIndex] = field(default_factory=list, init=False, repr=False, compare=False)
 
@@ -78,11 +83,18 @@ class ArrayPool:
             return likeliest
         return one_group(rows)
 
+    def recently_labelled(self, count: int) -> Positions:
+        """Give the `count` rows that were labelled last, or all, the newest last."""
+        rows = np.flatnonzero(self.labelled) if self.history is None else self.history
+        return rows[max(len(rows) - count, 0) :]
+
     def label(self, positions: ArrayLike, model: Callable[[Floats], Prediction] | None = None) -> Self:
         """Give the pool in which `positions` are labelled too, and its new model; the index is shared."""
-        labelled = self.labelled.copy()
-        labelled[np.asarray(positions, dtype=np.int64)] = True
-        grown = replace(self, labelled=labelled, model=model or self.model)
+        labelled, new = self.labelled.copy(), np.asarray(positions, dtype=np.int64)
+        labelled[new] = True
+        known = self.recently_labelled(len(labelled))
+        history = np.concatenate([known, new[~self.labelled[new]]])
+        grown = replace(self, labelled=labelled, model=model or self.model, history=history)
         grown._near.update(self._near)
         grown._built.extend(self._built)
         return grown

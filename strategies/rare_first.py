@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from strategies import checks
 from strategies.registry import STRATEGIES, describe
-from strategies.types import BadInput, Floats, Pool, Positions, QueryStrategy, Ranking, TagProbabilities
+from strategies.types import BadInput, Floats, Mask, Pool, Positions, QueryStrategy, Ranking, TagProbabilities
 from strategies.uncertainty import rare_tag, top
 from strategies.uncertainty_k_center import UncertaintyKCenter
 
 TINY = 1e-6
+SMOOTH = 10  # so that the first few places count about alike
 
 
 @STRATEGIES("rare_first")
@@ -24,14 +25,15 @@ class RareFirst:
 
     Doubt is greatest at one half, but the likeliest bearers of a rare tag have a chance of a few per cent: to
     find them is retrieval, and goes by chance, as greedy active search does (Garnett et al. 2012). A tag's
-    candidates queue by its share in the summed chances of all tags, the tags take turns in proportion to what
-    each lacks, and their picks alternate with the base's. How many examples a tag has is what the model
-    expects of the labelled rows together: a regression with a free bias expects of its training rows as many
-    as there were.
+    candidates queue by its share in the summed chances of all tags and, where the pool embeds the tags'
+    names, by their likeness to its name: by the product of both places, as rankings are fused (Cormack et al.
+    2009). The tags take turns in proportion to what each lacks, and their picks alternate with the base's.
+    How many examples a tag has is what the model expects of the labelled rows together: a regression with a
+    free bias expects of its training rows as many as there were.
 
     base:   ranks the rest, and everything where no tag lacks examples or the model gives no tags
     enough: how many examples a tag should have
-    share:  of the batch, what goes to tags that have fewer; at one half macro-F1 suffers while labels are few
+    share:  of the batch, what goes to tags that have fewer
     Cost beside the base's: one prediction a candidate and a labelled row. A row's utility is that of the
     base's pick beside it.
     """
@@ -54,8 +56,13 @@ class RareFirst:
         if chance is None or known is None:
             return self.base(pool, rows, count, rng)
         have = known.sum(axis=0, dtype=np.float64)
-        lack = np.where(np.ptp(chance, axis=0) > 0, np.maximum(self.enough - have, 0), 0)
+        lack = np.maximum(self.enough - have, 0)
         score = chance / np.maximum(chance.sum(axis=1, keepdims=True), TINY)
+        names = label_embeddings(pool, chance.shape[1])
+        if names is None:
+            lack[np.ptp(chance, axis=0) == 0] = 0
+        else:
+            score = fused(score, checks.embeddings(pool, rows) @ names.T, lack > 0)
         picks, tags = in_turn(score, lack, round(self.share * count))
         others = np.delete(rows, picks)
         ranked = self.base(pool, others, count - len(picks), rng)
@@ -85,6 +92,34 @@ def in_turn(score: Floats, lack: NDArray[np.float64], k: int) -> tuple[Positions
         due[queue[sooner]], of[queue[sooner]] = turn[sooner], tag
     picks: Positions = np.argsort(due, kind="stable")[: min(k, int(np.isfinite(due).sum()))]
     return picks, of[picks]
+
+
+def label_embeddings(pool: Pool, labels: int) -> Floats | None:
+    """Give what the pool's `label_embeddings` is: the labels' names (labels, d), embedded as its rows are.
+
+    None where it has none. BadInput for another shape, NaN or infinity.
+    """
+    given = getattr(pool, "label_embeddings", None)
+    if given is None:
+        return None
+    rows = checks.finite_rows("label_embeddings", given)
+    if rows.shape != (labels, pool.embeddings.shape[1]):
+        expected = f"({labels}, {pool.embeddings.shape[1]})"
+        raise BadInput(f"label_embeddings has shape {rows.shape}, expected {expected}")
+    return rows
+
+
+def fused(score: Floats, likeness: Floats, asked: Mask) -> Floats:
+    """Fuse two rankings, column by column: larger where the product of both places is smaller.
+
+    score, likeness: (n, tags), larger is better; equals share the first of their places
+    asked:           (tags,) columns that are wanted; the others stay 0
+    """
+    found = np.zeros(score.shape, np.float32)
+    for tag in np.flatnonzero(asked):
+        for each in (score[:, tag], likeness[:, tag]):
+            found[:, tag] -= np.log(np.searchsorted(np.sort(-each), -each) + SMOOTH)
+    return found
 
 
 def _chance(pool: Pool, rows: Positions) -> Floats | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backend.domain import NextlabelError, Progress, silent
 from backend.encoders import Encoder
+from backend.encoders.naming import label_embeddings
 from backend.labels import Input, LabelKind
 from backend.pool.embeddings import EmbeddingFile
 from backend.store import Store, digest
@@ -97,6 +98,10 @@ class EncodedRows:
             progress("encode", end, end)
         self._try_again(task_ids)
         return end - first
+
+    def names(self, labels: Sequence[str]) -> Floats | None:
+        """Embed what `labels` are called as the rows are embedded; None where rows are not texts."""
+        return label_embeddings(labels, self._encoder) if self._kind.takes == "text" else None
 
     def _try_again(self, task_ids: NDArray[np.int64]) -> None:
         if not self._passing or time.monotonic() - self._tried_at < AGAIN_SECONDS:

@@ -70,6 +70,7 @@ class TaskPool:
         self._audit = AuditSlice()
         self._progress, self._pause = progress, pause
         self._near: Nearness | None = None
+        self._names: Floats | None = None
         self._encoded: dict[str, EncodedRows] = {}
         for each, its_encoder in [(kind, encoder), *others]:
             if each.source not in self._encoded:
@@ -115,6 +116,13 @@ class TaskPool:
             return None
         tokens = self._token_rows(self.kind)(positions)
         return tokens.values, tokens.starts
+
+    @property
+    def label_embeddings(self) -> Floats | None:
+        """(labels, d): what tags are called, embedded as the rows are; None of other answers and inputs."""
+        if self._names is None and self.kind.form is Form.TAGS:
+            self._names = self._encoded[self.kind.source].names(self.kind.labels)
+        return self._names
 
     def near_labelled(self, neighbors: int, at_most: int | None = None) -> Positions:
         """Rows (c,) among the `neighbors` nearest of a labelled row, ascending; see `NearLabelled`.

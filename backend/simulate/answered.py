@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from backend.config import ProjectConfig
 from backend.domain import ConfigError, Progress, silent
 from backend.encoders import Encoder
+from backend.encoders.naming import label_embeddings
 from backend.labels.forms import Form, Targets, gather
 from backend.pool.encoded import difference
 from backend.simulate.data import FEWEST, MOST_HELD_OUT, SHARE
@@ -156,6 +157,7 @@ class AnsweredKind:
             cold_start=config.selection.cold_start,
             cold_start_labels=config.selection.cold_start_labels,
             head=self.head(config),
+            names=label_embeddings(data.labels, encoder) if data.form is Form.TAGS else None,
         )
 
     def load_job(self, folder: Path) -> FormJob:

@@ -22,7 +22,7 @@ from strategies.pool import ArrayPool
 from strategies.registry import build
 from strategies.types import Floats, Positions, QueryStrategy
 
-_ARRAYS = ("rows", "answers", "test", "truth")
+_ARRAYS = ("rows", "answers", "test", "truth", "names")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class FormJob:
     """What every seed and strategy has in common; see `backend.simulate.seed.Job`.
 
     rows, answers: (n, d) embeddings and (n, ...) answers of the examples, by their form
+    names:         (classes, d) what tags are called, embedded as the rows are; None of other forms
     """
 
     kind: str
@@ -66,6 +67,7 @@ class FormJob:
     cold_start: str
     cold_start_labels: int
     head: tuple[str, Mapping[str, Any]]
+    names: Floats | None = None
 
     def material(self, seed: int) -> Parts:
         """Give what `seed` labels and measures on."""
@@ -117,7 +119,7 @@ class FormJob:
         new_head = partial(make_head, name, options, classes=self.classes, form=self.form)
         chosen: Positions = np.random.default_rng([seed, 1]).permutation(len(parts.pool))[: self.plan.start]
         rng = np.random.default_rng([seed, 2])
-        pool = ArrayPool(np.asarray(parts.pool), np.zeros(len(parts.pool), bool))
+        pool = ArrayPool(np.asarray(parts.pool), np.zeros(len(parts.pool), bool), label_embeddings=self.names)
         budget = min(self.plan.budget, len(parts.pool))
         spent = 0.0
         while True:

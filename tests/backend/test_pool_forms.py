@@ -92,6 +92,19 @@ def test_controls_on_the_same_text_share_embeddings(
         assert np.array_equal(pool.features(np.arange(3), control), pool.embeddings[np.arange(3)])
 
 
+def test_what_tags_are_called_is_embedded_as_their_texts_are(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
+) -> None:
+    """Classes and numbers are told apart by their examples alone."""
+    kinds = {kind.control: kind for kind in read_all(SEVERAL).kinds}
+    pool = opened(store, labelstudio, encoder, tmp_path, SEVERAL)
+    assert pool.label_embeddings is None
+    tags = open_pool(store, 1, tmp_path, (kinds["moods"],), lambda takes: encoder, seed=0)
+    found = tags.label_embeddings
+    assert found is not None
+    np.testing.assert_array_equal(found, encoder.encode(["calm", "loud"]))
+
+
 def test_a_pair_is_embedded_as_its_difference(
     store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
 ) -> None:

@@ -326,6 +326,7 @@ def test_a_job_is_whole_after_it_was_saved(tmp_path: Path) -> None:
         cold_start="typicality",
         cold_start_labels=10,
         head=("linear", {"strength": 3.0}),
+        names=rng.normal(size=(3, 4)).astype(np.float32),
     )
     job.save(tmp_path)
     again = kinds.get("tags").load_job(tmp_path)
@@ -333,3 +334,4 @@ def test_a_job_is_whole_after_it_was_saved(tmp_path: Path) -> None:
     for one, other in zip(*played, strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
     assert [step["labels"] for step in played[0]] == [4, 8, 12, 16, 20]
+    np.testing.assert_array_equal(again.names, job.names)

@@ -26,6 +26,7 @@ from label_figures import area, interval, saving
 from threadpoolctl import threadpool_limits
 
 from backend.encoders import make as make_encoder
+from backend.encoders.naming import label_embeddings
 from backend.labels.forms import Form
 from backend.models import answers, make
 from backend.simulate.form_scores import score
@@ -41,13 +42,14 @@ SHOWN = (100, 200, 400, 600, 1000, 1600, 2000, 3000, 4000, 5000)
 
 @dataclass(frozen=True)
 class Encoded:
-    """Embeddings (n, d) and tags (n, 28) of the makers' train and test part."""
+    """Embeddings (n, d) and tags (n, 28) of the makers' train and test part, and the embedded names."""
 
     rows: Floats
     tags: Mask
     test: Floats
     truth: Mask
     names: tuple[str, ...]
+    named: Floats
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ def encoded() -> Encoded:
         np.savez(unfinished, **arrays)
         unfinished.replace(kept)
     with np.load(kept) as file:
-        return Encoded(file["train"], file["train_tags"], file["test"], file["test_tags"], names)
+        named = label_embeddings(names, encoder)
+        assert named is not None
+        return Encoded(file["train"], file["train_tags"], file["test"], file["test_tags"], names, named)
 
 
 def pool_of(data: Encoded, seed: int) -> tuple[Floats, Mask]:
@@ -103,7 +107,7 @@ def play(job: Job, data: Encoded) -> dict[str, Any]:
     rows, tags = pool_of(data, job.seed)
     strategy = own_beginning(build(job.strategy), build("typicality"), COLD_LABELS)
     rng = np.random.default_rng([job.seed, 2])
-    pool, order = ArrayPool(rows, np.zeros(POOL, bool)), np.empty(0, np.int64)
+    pool, order = ArrayPool(rows, np.zeros(POOL, bool), label_embeddings=data.named), np.empty(0, np.int64)
     found: dict[str, Any] = {"labels": [], "macro_f1": [], "micro_f1": []}
     begun = time.process_time()
     while len(order) < job.budget:
@@ -133,7 +137,7 @@ def behaviour(strategy: str, data: Encoded) -> str:
     rows, tags = data.rows[:800], data.tags[:800]
     head = make("linear", {}, classes=tags.shape[1], form=Form.TAGS)
     head.fit(rows[:200], tags[:200], seed=0)
-    pool = ArrayPool(rows, np.arange(800) < 200, head.predict)
+    pool = ArrayPool(rows, np.arange(800) < 200, head.predict, label_embeddings=data.named)
     picks = build(strategy)(pool, pool.candidates, 20, np.random.default_rng(1)).positions
     told = answers(head, rows[200:]).targets
     return hashlib.sha256(picks.tobytes() + told.tobytes()).hexdigest()[:16]

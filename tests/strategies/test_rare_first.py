@@ -14,7 +14,7 @@ from strategies.types import TagProbabilities
 ROWS, LABELLED = 200, 50
 
 
-def pool_of(chance, labelled=LABELLED):
+def pool_of(chance, labelled=LABELLED, names=None):
     """A pool whose model knows the chance (n, tags) of each row by heart; the first rows are labelled."""
     rows = np.random.default_rng(0).normal(size=(len(chance), 8)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -23,7 +23,7 @@ def pool_of(chance, labelled=LABELLED):
     def model(asked):
         return TagProbabilities(np.array([known[row.tobytes()] for row in asked], np.float32)[None])
 
-    return ArrayPool(rows, np.arange(len(chance)) < labelled, model)
+    return ArrayPool(rows, np.arange(len(chance)) < labelled, model, label_embeddings=names)
 
 
 def ranked(strategy, pool, k=12):
@@ -83,6 +83,45 @@ def test_a_tag_of_which_the_model_knows_nothing_is_not_looked_for():
     pool = pool_of(chance)
     expected = ranked("rare_tag", pool).positions
     np.testing.assert_array_equal(ranked("rare_first(rare_tag)", pool).positions, expected)
+
+
+def names():
+    """What the two tags are called, by chance."""
+    return np.random.default_rng(8).normal(size=(2, 8)).astype(np.float32)
+
+
+def test_a_tag_without_any_example_is_looked_for_by_its_name():
+    """The chance says nothing, the likeness to the name does."""
+    chance = chances()
+    chance[:, 1] = 0
+    pool = pool_of(chance, names=names())
+    likeness = pool.embeddings[pool.candidates] @ names()[1]
+    ranking = ranked("rare_first(share=0.5)", pool)
+    assert ranking.positions[::2].tolist() == pool.candidates[np.argsort(-likeness)[:6]].tolist()
+
+
+def test_chance_and_name_are_fused_by_their_places():
+    """Against a slow twin that counts who is ahead."""
+    pool = pool_of(chances(), names=names())
+    share = chances()[LABELLED:, 1] / chances()[LABELLED:].sum(axis=1)
+    likeness = pool.embeddings[pool.candidates] @ names()[1]
+    products = [
+        (10 + sum(other > share[row] for other in share)) * (10 + sum(likeness > likeness[row]))
+        for row in range(len(share))
+    ]
+    best = sorted(range(len(share)), key=lambda row: products[row])[:6]
+    found = ranked("rare_first(share=0.5)", pool).positions[::2] - LABELLED
+    assert [products[row] for row in found] == [products[row] for row in best]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(np.ones((3, 8)), r"shape \(3, 8\), expected \(2, 8\)"), (np.full((2, 8), np.nan), "row 0 holds NaN")],
+)
+def test_names_that_do_not_fit_are_refused(given, words):
+    """One clear error."""
+    with pytest.raises(BadInput, match=f"label_embeddings.*{words}"):
+        ranked("rare_first", pool_of(chances(), names=given))
 
 
 def test_permuting_the_pool_permutes_the_ranking():
