@@ -66,6 +66,7 @@ class TaskPool:
         self.primary = ControlAnswers(kind)
         self.others = tuple(ControlAnswers(other) for other, _ in others)
         self._labelled: Mask = np.empty(0, np.bool_)
+        self._newest: NDArray[np.int64] = np.empty(0, np.int64)
         self._unanswered: Mask = np.empty(0, np.bool_)
         self._audit = AuditSlice()
         self._progress, self._pause = progress, pause
@@ -116,6 +117,12 @@ class TaskPool:
             return None
         tokens = self._token_rows(self.kind)(positions)
         return tokens.values, tokens.starts
+
+    def recently_labelled(self, count: int) -> Positions:
+        """Give the `count` rows whose latest annotation came last, or all with a target, the newest last."""
+        rows = np.flatnonzero(self._labelled)
+        ordered: Positions = rows[np.argsort(self._newest[rows], kind="stable")]
+        return ordered[max(len(rows) - count, 0) :]
 
     @property
     def label_embeddings(self) -> Floats | None:
@@ -277,6 +284,7 @@ class TaskPool:
         self.skipped = np.concatenate([self.skipped, np.zeros(more, np.bool_)])
         self.order = np.concatenate([self.order, np.ones(more)])
         self._labelled = np.concatenate([self._labelled, np.zeros(more, np.bool_)])
+        self._newest = np.concatenate([self._newest, np.zeros(more, np.int64)])
         self._unanswered = np.concatenate([self._unanswered, np.zeros(more, np.bool_)])
         for control in (self.primary, *self.others):
             control.grow(more)
@@ -287,6 +295,7 @@ class TaskPool:
             given = answers.get(task_id, [])
             submitted = [answer for answer in given if not answer.was_cancelled]
             self.answers[row] = len(submitted)
+            self._newest[row] = max((answer.id for answer in submitted), default=0)
             self.skipped[row] = len(submitted) < len(given)
             for control in (self.primary, *self.others):
                 control.read(row, submitted)

@@ -92,6 +92,21 @@ def test_controls_on_the_same_text_share_embeddings(
         assert np.array_equal(pool.features(np.arange(3), control), pool.embeddings[np.arange(3)])
 
 
+def test_the_rows_that_were_labelled_last_are_known(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
+) -> None:
+    """By their annotations, whatever the order of rows; skipped ones have no label."""
+    for task_id in (5, 2, 9, 4):
+        labelstudio.label(task_id)
+    labelstudio.label(7, skip=True)
+    pool = opened(store, labelstudio, encoder, tmp_path, SEVERAL)
+
+    def last(count: int) -> list[int]:
+        return pool.task_ids[pool.recently_labelled(count)].tolist()
+
+    assert (last(2), last(4), last(99), last(0)) == ([9, 4], [5, 2, 9, 4], [5, 2, 9, 4], [])
+
+
 def test_what_tags_are_called_is_embedded_as_their_texts_are(
     store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
 ) -> None:

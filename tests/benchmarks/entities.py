@@ -1,6 +1,7 @@
 """Entities: tokens to read for 95 % of the all-data F1 beside random order, refits, and offsets.
 
     python tests/benchmarks/entities.py labels --set wnut17 --seeds 5
+    python tests/benchmarks/entities.py live --seeds 3
     python tests/benchmarks/entities.py refit
     python tests/benchmarks/entities.py offsets
 
@@ -12,6 +13,8 @@ Both orders begin with the same 100 random texts. A batch is 25 texts, or 15 % o
 that is more: a live project ranks again after every label, and the first batches matter most. F1 by tokens is
 noisy and flat where the goal lies, so that where it first touches the goal is luck; the goal is read off the
 rising curve that fits best (isotonic regression), in both orders alike.
+
+`live` plays the sentences of `make demo KIND=entities` as a project does: from no label, a round after each.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from pathlib import Path
 import numpy as np
 from packs import CACHE, unpack
 
+from backend.demo.mentions import mention_material
 from backend.domain import Progress, silent
 from backend.encoders import make
 from backend.encoders.arithmetic import unit
@@ -193,6 +197,33 @@ def report(curves: dict[str, list[list[dict[str, float]]]], goal: float) -> None
         )
 
 
+def live(asked: argparse.Namespace) -> None:
+    """Play a round after each label; print F1 by labels, and as a multiple of random order's."""
+    material = mention_material()
+    encoder = make("sentence", {})
+
+    def texts(marked: list[Marked]) -> Texts:
+        tokens = encode_words([each.text for each in marked], encoder, HOME, progress=_told)
+        rows = encoder.encode([each.text for each in marked])
+        return Texts(rows, tokens, targets(marked, list(material.labels)))
+
+    pool, test = texts(list(material.tasks)), texts(list(material.held_out))
+    plan = Plan(0, 1, asked.budget or 150)
+    job = SpanJob(pool, test, len(material.labels), plan, "typicality", 20, ("linear", {}))
+    shown = [count for count in (20, 40, 60, 80, 100, 120, 150) if count <= plan.budget]
+    base: dict[int, float] | None = None
+    print(f"{len(pool.answers):,} texts; F1 (and its multiple of random order's) by labels")
+    for name in ("random", *asked.strategies):
+        curves = [
+            {step.labels: step.span_f1 for step in job.play(name, seed, (pool, test))}
+            for seed in range(asked.seeds)
+        ]
+        mean = {count: float(np.mean([each[count] for each in curves])) for count in shown}
+        base = base or mean
+        told = "  ".join(f"{count}: {mean[count]:.3f} ({mean[count] / base[count]:.2f})" for count in shown)
+        print(f"{name:32s}{told}", flush=True)
+
+
 def refit(asked: argparse.Namespace) -> None:
     """Time fits on 1,000 sentences of snips_bio, wall and CPU, beside one without calibration."""
     pool, _, classes = prepared("snips_bio", asked.rows or 1000, dev=True, progress=_told)
@@ -247,7 +278,7 @@ def _told(step: str, done: int, total: int | None) -> None:
 def main() -> None:
     """Read what is asked."""
     reader = argparse.ArgumentParser(description=__doc__)
-    reader.add_argument("what", choices=["labels", "refit", "offsets"])
+    reader.add_argument("what", choices=["labels", "live", "refit", "offsets"])
     reader.add_argument("--set", choices=list(PLANS), default="wnut17")
     reader.add_argument("--strategies", nargs="*", default=[STRATEGY])
     reader.add_argument("--seeds", type=int, default=5)
@@ -257,7 +288,7 @@ def main() -> None:
     reader.add_argument("--count", type=int, default=100_000)
     reader.add_argument("--dev", action="store_true")
     asked = reader.parse_args()
-    {"labels": labels, "refit": refit, "offsets": offsets}[asked.what](asked)
+    {"labels": labels, "live": live, "refit": refit, "offsets": offsets}[asked.what](asked)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from strategies import ArrayPool, BadInput, Coverage, GistCoverage, build
 from strategies.auto import Auto
+from strategies.gist_coverage import since_full
 from strategies.types import TokenProbabilities
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -45,8 +46,11 @@ def words(texts, labelled=()):
     return Words(np.eye(len(texts), 4, dtype=np.float32), mask, values=values, starts=starts)
 
 
-def twin(texts, k, *, cost, radius):
-    """Word by word and text by text: the gains (k,) of picks that are best each time."""
+def twin(texts, k, *, cost, radius, recent=()):
+    """Word by word and text by text: the gains (k,) of picks that are best each time.
+
+    Those of `recent` are labelled: they cover in full and are not there to be covered or picked.
+    """
     gists = []
     for text in texts:
         doubts = [np.clip(word[0] / 2, 0, 0.5) for word in text]
@@ -55,16 +59,19 @@ def twin(texts, k, *, cost, radius):
     worth = [length / max(len(text), 1) ** cost for length, text in zip(lengths, texts, strict=True)]
     ways = [gist / length if length else gist for gist, length in zip(gists, lengths, strict=True)]
 
+    open_ = [i for i in range(len(texts)) if i not in recent]
+
     def covers(one, other):
         apart = ((ways[one] - ways[other]) ** 2).sum()
-        return worth[one] / max(worth) * np.exp(-apart / (2 * radius**2))
+        full = 1 if one in recent else worth[one] / max(worth[i] for i in open_)
+        return full * np.exp(-apart / (2 * radius**2))
 
     def total(picked):
-        return sum(worth[i] * max((covers(j, i) for j in picked), default=0) for i in range(len(texts)))
+        return sum(worth[i] * max((covers(j, i) for j in (*recent, *picked)), default=0) for i in open_)
 
     picked, gains = [], []
     for _ in range(k):
-        found = {j: total([*picked, j]) - total(picked) for j in range(len(texts)) if j not in picked}
+        found = {j: total([*picked, j]) - total(picked) for j in open_ if j not in picked}
         picked.append(max(found, key=found.__getitem__))
         gains.append(found[picked[-1]])
     return gains
@@ -78,6 +85,49 @@ def test_each_pick_gains_what_the_obvious_loop_gains(seed, cost):
     pool = words(texts)
     ranking = GistCoverage(cost=cost, radius=0.4)(pool, pool.candidates, 5, np.random.default_rng(0))
     np.testing.assert_allclose(ranking.utility, twin(texts, 5, cost=cost, radius=0.4), atol=1e-4)
+
+
+@given(SEEDS)
+@settings(deadline=None, max_examples=40)
+def test_texts_of_the_running_batch_cover_already(seed):
+    """The last two of four labels, where a batch of two was full before; of an own batch of one, none."""
+    rng = np.random.default_rng(seed)
+    texts = [rng.random((rng.integers(1, 4), 3)) for _ in range(12)]
+    pool = words(texts, labelled=[0, 1, 2]).label([7, 5])
+    open_ = [texts[row] for row in (*pool.candidates, 7, 5)]
+    expected = twin(open_, 3, cost=0.5, radius=0.5, recent=(7, 8))
+    ranking = GistCoverage(batch=3)(pool, pool.candidates, 3, np.random.default_rng(0))
+    np.testing.assert_allclose(ranking.utility, expected, atol=1e-4)
+    alone = GistCoverage(batch=1)(pool, pool.candidates, 3, np.random.default_rng(0))
+    np.testing.assert_allclose(alone.utility, twin(open_[:7], 3, cost=0.5, radius=0.5), atol=1e-4)
+
+
+def test_one_label_a_round_asks_for_what_one_round_would_ask_for():
+    """While the model stays as it was; without the running batch the same is asked for again and again."""
+    north, east = [1, 5, 0], [1, 0, 5]
+    pool = words([[north]] * 4 + [[east]] * 3)
+    together = GistCoverage()(pool, pool.candidates, 2, np.random.default_rng(0)).positions.tolist()
+
+    def one_by_one(batch):
+        at, found = pool, []
+        for _ in range(2):
+            found += GistCoverage(batch=batch)(
+                at, at.candidates, 1, np.random.default_rng(0)
+            ).positions.tolist()
+            at = at.label(found)
+        return found
+
+    assert together == one_by_one(25) == [0, 4]
+    assert one_by_one(0) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("labelled", "running"), [(0, 0), (24, 24), (25, 0), (26, 1), (175, 0), (200, 25), (201, 0), (231, 0)]
+)
+def test_batches_grow_with_the_labels(labelled, running):
+    """As in the benchmark: 25, or 15 % of what is labelled where that is more."""
+    assert since_full(labelled, 25) == running
+    assert since_full(labelled, 0) == 0
 
 
 def test_what_stands_for_many_comes_before_what_is_alone_and_the_sure_come_last():
