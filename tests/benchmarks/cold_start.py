@@ -9,35 +9,18 @@ Each begins with no label, a batch at a time, and hands over to `auto`; random o
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import packs
-from numpy.random import Generator
 from threadpoolctl import threadpool_limits
 
 from backend.models import make
-from backend.simulate.plan import split_names
+from backend.simulate.plan import OwnBeginning, split_names
 from backend.simulate.replay import Material, Plan, replay
 from strategies import build
-from strategies.types import Pool, Positions, QueryStrategy, Ranking
 
 ROWS, MEASURED = 5_000, 2_000
-
-
-@dataclass(frozen=True)
-class Begins:
-    """`cold` ranks up to `labels` labels, then `auto` where the model knows anything."""
-
-    cold: QueryStrategy
-    then: QueryStrategy
-    labels: int
-
-    def __call__(self, pool: Pool, candidates: Positions, k: int, rng: Generator) -> Ranking:
-        """Rank by whichever has its turn."""
-        few = int(pool.labelled.sum()) < self.labels
-        return (self.cold if few else self.then)(pool, candidates, k, rng)
 
 
 def material(data: packs.Encoded, seed: int) -> Material:
@@ -52,7 +35,7 @@ def material(data: packs.Encoded, seed: int) -> Material:
 def curve(name: str, labels: int, given: Material, plan: Plan, seed: int) -> dict[int, float]:
     """Give accuracy by labels."""
     cold = build(name)
-    strategy = Begins(cold, cold if name == "random" else build("auto"), labels)
+    strategy = OwnBeginning(cold if name == "random" else build("auto"), cold, labels)
     new_head = partial(make, "linear", {}, classes=given.classes)
     steps = replay(given, plan, strategy, cold_start=cold, new_head=new_head, seed=seed)
     return {step.labels: step.accuracy for step in steps}
