@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -68,6 +68,11 @@ class Auto:
 
     def __str__(self) -> str:
         return describe(self)
+
+
+def without_cold_start(strategy: QueryStrategy) -> QueryStrategy:
+    """Give `strategy` without a cold start of its own, for those who see to one themselves."""
+    return replace(strategy, cold_labels=0) if isinstance(strategy, Auto) else strategy
 
 
 def _sample(pool: Pool, candidates: Positions | Mask) -> Prediction | None:

@@ -19,6 +19,7 @@ from backend.rounds.compose import Place, Source, compose
 from backend.rounds.doubts import NONE
 from backend.rounds.recall import drawn
 from backend.rounds.remote import suited
+from strategies.auto import without_cold_start
 from strategies.registry import build
 from strategies.seals import find_seals
 from strategies.types import Candidates, Mask, Positions, QueryStrategy, Ranking
@@ -75,7 +76,8 @@ def select(
     # the same seed each round: what a cold start picks must not jump about between two labels
     rng = np.random.default_rng([config.queue.seed, pool.project_id])
     cold = pool.head is None if warm else is_cold(pool, config)
-    strategy = build(config.selection.cold_start if cold else config.selection.strategy)
+    named = config.selection
+    strategy = build(named.cold_start) if cold else without_cold_start(build(named.strategy))
     if warm:
         strategy = suited(strategy)
     if config.selection.cost_aware and not cold:

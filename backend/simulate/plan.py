@@ -9,6 +9,7 @@ from numpy.random import Generator
 
 from backend.domain import ConfigError
 from backend.simulate.replay import Plan
+from strategies.auto import without_cold_start
 from strategies.pool import ArrayPool, NoModel
 from strategies.registry import build
 from strategies.types import BadInput, Pool, Positions, QueryStrategy, Ranking
@@ -102,7 +103,8 @@ class OwnBeginning:
 
 def own_beginning(strategy: QueryStrategy, cold_start: QueryStrategy, labels: int) -> QueryStrategy:
     """Give a strategy that can begin with no label: itself, or after `cold_start` if it needs a model."""
-    return OwnBeginning(strategy, cold_start, labels) if needs_model(strategy) else strategy
+    then = without_cold_start(strategy)
+    return OwnBeginning(then, cold_start, labels) if needs_model(then) else strategy
 
 
 def needs_model(strategy: QueryStrategy) -> bool:

@@ -155,6 +155,23 @@ def test_many_classes_do_not_prolong_the_cold_start(bench: Bench) -> None:
     assert seen == [(False, False), (True, False), (True, False), (True, True)]
 
 
+def test_auto_begins_as_the_configuration_says(bench: Bench) -> None:
+    """Its own cold start of 20 labels stays out of the way of a shorter one, and of a longer one."""
+    selection = Selection(cold_start_labels=6)
+    bench.config = CONFIG.model_copy(update={"selection": selection})
+    bench.start()
+    for _ in range(6):
+        bench.turn()
+        bench.labelstudio.label(bench.labelstudio.next()[0])
+    bench.turn()
+    version = bench.store.queue.current(1)
+    assert version is not None
+    reasons = {
+        task.origin: task.reason for task in bench.store.queue.front(1, version.version) if task.utility
+    }
+    assert reasons[Origin.CHOSEN].startswith("the model is unsure of this")
+
+
 REQUESTS = [
     "project",
     "changed_tasks",

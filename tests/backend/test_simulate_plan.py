@@ -127,6 +127,9 @@ def test_a_strategy_that_needs_no_model_begins_by_itself():
     assert needs_model(build("uncertainty_k_center(margin)"))
     random = build("random")
     assert own_beginning(random, build("typicality"), 5) is random
+    auto = own_beginning(build("auto"), build("typicality"), 5)
+    assert isinstance(auto, OwnBeginning)
+    assert (str(auto.strategy).count("cold_labels=0"), auto.labels) == (1, 5)
 
 
 def test_another_begins_with_the_cold_start_until_there_are_labels_enough():

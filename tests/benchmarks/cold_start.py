@@ -19,6 +19,7 @@ from backend.models import make
 from backend.simulate.plan import OwnBeginning, split_names
 from backend.simulate.replay import Material, Plan, replay
 from strategies import build
+from strategies.auto import without_cold_start
 
 ROWS, MEASURED = 5_000, 2_000
 
@@ -35,7 +36,7 @@ def material(data: packs.Encoded, seed: int) -> Material:
 def curve(name: str, labels: int, given: Material, plan: Plan, seed: int) -> dict[int, float]:
     """Give accuracy by labels."""
     cold = build(name)
-    strategy = OwnBeginning(cold if name == "random" else build("auto"), cold, labels)
+    strategy = OwnBeginning(cold if name == "random" else without_cold_start(build("auto")), cold, labels)
     new_head = partial(make, "linear", {}, classes=given.classes)
     steps = replay(given, plan, strategy, cold_start=cold, new_head=new_head, seed=seed)
     return {step.labels: step.accuracy for step in steps}
