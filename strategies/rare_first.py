@@ -15,6 +15,7 @@ from strategies.uncertainty import rare_tag, top
 from strategies.uncertainty_k_center import UncertaintyKCenter
 
 TINY = 1e-6
+GOLDEN, SILVER = (5**0.5 - 1) / 2, 2**0.5 - 1  # no multiple of one is near a multiple of the other
 SMOOTH = 10  # so that the first few places count about alike
 
 
@@ -27,9 +28,10 @@ class RareFirst:
     find them is retrieval, and goes by chance, as greedy active search does (Garnett et al. 2012). A tag's
     candidates queue by its share in the summed chances of all tags and, where the pool embeds the tags'
     names, by their likeness to its name: by the product of both places, as rankings are fused (Cormack et al.
-    2009). The tags take turns in proportion to what each lacks, and their picks alternate with the base's.
-    How many examples a tag has is what the model expects of the labelled rows together: a regression with a
-    free bias expects of its training rows as many as there were.
+    2009). How many examples a tag has is what the model expects of the labelled rows together: a regression
+    with a free bias expects of its training rows as many as there were. The tags take turns in proportion to
+    what each lacks, and their picks with the base's. Whose turn it is goes by the number of labels, so that a
+    ranking of which only the first row is labelled does not begin with the same again.
 
     base:   ranks the rest, and everything where no tag lacks examples or the model gives no tags
     enough: how many examples a tag should have
@@ -63,35 +65,38 @@ class RareFirst:
             lack[np.ptp(chance, axis=0) == 0] = 0
         else:
             score = fused(score, checks.embeddings(pool, rows) @ names.T, lack > 0)
-        picks, tags = in_turn(score, lack, round(self.share * count))
+        turns = len(labelled) + 1 + np.arange(count)
+        looks = turns * SILVER % 1 < self.share
+        picks, tags = in_turn(score, lack, turns[looks])
         others = np.delete(rows, picks)
         ranked = self.base(pool, others, count - len(picks), rng)
         reasons = tuple(f"it may have a tag with few examples (about {have[tag]:.0f})" for tag in tags)
-        return _alternate(rows[picks], reasons, ranked)
+        return _shuffled(rows[picks], reasons, ranked, looks) if len(picks) else ranked
 
     def __str__(self) -> str:
         return describe(self)
 
 
-def in_turn(score: Floats, lack: NDArray[np.float64], k: int) -> tuple[Positions, Positions]:
-    """Pick at most `k` rows, the best of each tag, the tags taking turns in proportion to their lack.
+def in_turn(score: Floats, lack: NDArray[np.float64], turns: Positions) -> tuple[Positions, Positions]:
+    """Pick a row in each of `turns`: the best of the tag whose turn it is, of those not picked yet.
 
-    A tag's i-th best row is due at i / lack; a row that is due for several tags comes at the first.
+    Turns go to tags in proportion to their lack, by the golden ratio: any run of turns is shared out about as
+    fairly as can be, wherever it begins.
 
-    score:   (n, tags), larger is better
+    score:   (n, tags), larger is better; ties to the lowest row
     lack:    (tags,) >= 0; a tag that lacks nothing picks nothing
-    returns: positions (m,) in the order in which they are due, ties to the lowest row, and the tag (m,) each
-             is due for; fewer than `k` only where nothing is lacking or there are fewer rows
+    turns:   (m,) their numbers, m <= n
+    returns: positions (m,) and the tag (m,) each is picked for; none where nothing is lacking
     """
-    due = np.full(len(score), np.inf)
-    of = np.zeros(len(score), np.int64)
-    for tag in np.flatnonzero(lack):
-        queue = top(score[:, tag], k)
-        turn = np.arange(1, len(queue) + 1) / lack[tag]
-        sooner = turn < due[queue]
-        due[queue[sooner]], of[queue[sooner]] = turn[sooner], tag
-    picks: Positions = np.argsort(due, kind="stable")[: min(k, int(np.isfinite(due).sum()))]
-    return picks, of[picks]
+    if not lack.any():
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    ends = np.cumsum(lack) / lack.sum()
+    tags: Positions = np.searchsorted(ends, turns * GOLDEN % 1 * ends[-1], side="right")
+    queues = {tag: iter(top(score[:, tag], len(turns)).tolist()) for tag in set(tags.tolist())}
+    picks: dict[int, None] = {}
+    for tag in tags.tolist():
+        picks[next(row for row in queues[tag] if row not in picks)] = None
+    return np.fromiter(picks, np.int64, len(picks)), tags
 
 
 def label_embeddings(pool: Pool, labels: int) -> Floats | None:
@@ -133,16 +138,11 @@ def _chance(pool: Pool, rows: Positions) -> Floats | None:
     return mean
 
 
-def _alternate(found: Positions, reasons: tuple[str, ...], ranked: Ranking) -> Ranking:
-    """Shuffle `found` (m,) evenly into a ranking, each with the utility of what it comes beside."""
-    if len(found) == 0:
-        return ranked
-    place = np.concatenate(
-        [(np.arange(len(part)) + 0.5) / len(part) for part in (found, ranked) if len(part)]
-    )
-    order = np.argsort(place, kind="stable")
-    beside = (place[: len(found)] * len(ranked)).astype(np.int64)
+def _shuffled(found: Positions, reasons: tuple[str, ...], ranked: Ranking, looks: Mask) -> Ranking:
+    """Put `found` into a ranking where `looks` (k,) says so, with the utility of what it comes beside."""
+    beside = np.minimum(np.cumsum(~looks)[looks], max(len(ranked) - 1, 0))
     worth = ranked.utility[beside] if len(ranked) else np.ones(len(found), np.float32)
+    order = np.argsort(np.argsort(~looks, kind="stable"), kind="stable")
     everyone = (*reasons, *ranked.reasons)
     return Ranking(
         np.concatenate([found, ranked.positions])[order],
