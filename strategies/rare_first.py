@@ -67,7 +67,7 @@ class RareFirst:
             score = fused(score, checks.embeddings(pool, rows) @ names.T, lack > 0)
         turns = len(labelled) + 1 + np.arange(count)
         looks = turns * SILVER % 1 < self.share
-        picks, tags = in_turn(score, lack, turns[looks])
+        picks, tags = in_turn(score, lack, int(looks.sum()), first=len(labelled))
         others = np.delete(rows, picks)
         ranked = self.base(pool, others, count - len(picks), rng)
         reasons = tuple(f"it may have a tag with few examples (about {have[tag]:.0f})" for tag in tags)
@@ -77,26 +77,30 @@ class RareFirst:
         return describe(self)
 
 
-def in_turn(score: Floats, lack: NDArray[np.float64], turns: Positions) -> tuple[Positions, Positions]:
-    """Pick a row in each of `turns`: the best of the tag whose turn it is, of those not picked yet.
+def in_turn(
+    score: Floats, lack: NDArray[np.float64], k: int, *, first: int = 0
+) -> tuple[Positions, Positions]:
+    """Pick `k` rows: turn by turn the next best of a tag; a row that was picked for another costs the turn.
 
     Turns go to tags in proportion to their lack, by the golden ratio: any run of turns is shared out about as
     fairly as can be, wherever it begins.
 
     score:   (n, tags), larger is better; ties to the lowest row
     lack:    (tags,) >= 0; a tag that lacks nothing picks nothing
-    turns:   (m,) their numbers, m <= n
-    returns: positions (m,) and the tag (m,) each is picked for; none where nothing is lacking
+    first:   the number of the first turn
+    returns: positions (m,) and the tag (m,) each is picked for; m is min(k, n), or 0 where nothing is lacking
     """
-    if not lack.any():
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    ends = np.cumsum(lack) / lack.sum()
-    tags: Positions = np.searchsorted(ends, turns * GOLDEN % 1 * ends[-1], side="right")
-    queues = {tag: iter(top(score[:, tag], len(turns)).tolist()) for tag in set(tags.tolist())}
-    picks: dict[int, None] = {}
-    for tag in tags.tolist():
-        picks[next(row for row in queues[tag] if row not in picks)] = None
-    return np.fromiter(picks, np.int64, len(picks)), tags
+    wanted = min(k, len(score)) if lack.any() else 0
+    ends = np.cumsum(lack)
+    queues = {int(tag): iter(top(score[:, tag], wanted).tolist()) for tag in np.flatnonzero(lack)}
+    picks: dict[int, int] = {}
+    turn = first
+    while len(picks) < wanted:
+        tag = int(np.searchsorted(ends, turn * GOLDEN % 1 * ends[-1], side="right"))
+        # a queue that has run out has had `wanted` rows picked
+        picks.setdefault(next(queues[tag]), tag)
+        turn += 1
+    return np.array(list(picks), np.int64), np.array(list(picks.values()), np.int64)
 
 
 def label_embeddings(pool: Pool, labels: int) -> Floats | None:

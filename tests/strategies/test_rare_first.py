@@ -166,19 +166,21 @@ def test_permuting_the_pool_permutes_the_ranking():
     st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 4), st.integers(0, 30), st.integers(0, 99)
 )
 def test_the_tags_take_turns_as_in_the_slow_twin(seed, n, tags, k, first):
-    """Turn by turn: whose part of the circle the turn falls into, and the best row that is left."""
+    """Turn by turn: whose part of the circle the turn falls into, and the next of that tag's queue."""
     rng = np.random.default_rng(seed)
     score = rng.choice([0.01, 0.02, 0.1, 0.3, 0.5], (n, tags)).astype(np.float32)
     lack = rng.choice([0.0, 1.0, 2.0, 19.5], tags)
-    expected, of = [], []
-    for turn in range(first, first + min(k, n)) if lack.any() else ():
+    queues = [sorted(range(n), key=lambda row: (-score[row, tag], row)) for tag in range(tags)]
+    expected, of, turn = [], [], first
+    while lack.any() and len(expected) < min(k, n):
         spot, tag = (turn * (5**0.5 - 1) / 2 % 1) * lack.sum(), 0
         while spot >= lack[: tag + 1].sum():
             tag += 1
-        left = [row for row in range(n) if row not in expected]
-        expected.append(min(left, key=lambda row: (-score[row, tag], row)))
-        of.append(tag)
-    picks, found = in_turn(score, lack, np.arange(first, first + min(k, n)))
+        row, turn = queues[tag].pop(0), turn + 1
+        if row not in expected:
+            expected.append(row)
+            of.append(tag)
+    picks, found = in_turn(score, lack, k, first=first)
     assert (picks.tolist(), found.tolist()) == (expected, of)
 
 
@@ -186,7 +188,7 @@ def test_the_tags_take_turns_as_in_the_slow_twin(seed, n, tags, k, first):
 def test_of_two_tags_the_one_that_lacks_more_has_more_turns(first):
     """Three to one, in any run of turns."""
     chance = np.stack([np.linspace(0.1, 0, 100), np.linspace(0, 0.1, 100)], axis=1).astype(np.float32)
-    _, tags = in_turn(chance, np.array([15.0, 5.0]), np.arange(first, first + 40))
+    _, tags = in_turn(chance, np.array([15.0, 5.0]), 40, first=first)
     assert abs(np.bincount(tags)[0] - 30) <= 1
 
 
