@@ -66,13 +66,21 @@ class Auto:
                 pass
         return ranks(pool, candidates, k, rng)
 
+    @property
+    def cold_start_differs(self) -> bool:
+        """Whether another cold start than usual was asked for."""
+        usual = Auto()
+        return (self.cold_start, self.cold_labels) != (usual.cold_start, usual.cold_labels)
+
     def __str__(self) -> str:
         return describe(self)
 
 
 def without_cold_start(strategy: QueryStrategy) -> QueryStrategy:
-    """Give `strategy` without a cold start of its own, for those who see to one themselves."""
-    return replace(strategy, cold_labels=0) if isinstance(strategy, Auto) else strategy
+    """Give `auto` without its cold start, for those who see to one themselves; another than usual stays."""
+    if not isinstance(strategy, Auto) or strategy.cold_start_differs:
+        return strategy
+    return replace(strategy, cold_labels=0)
 
 
 def _sample(pool: Pool, candidates: Positions | Mask) -> Prediction | None:

@@ -17,6 +17,8 @@ from strategies.uncertainty_k_center import UncertaintyKCenter
 TINY = 1e-6
 GOLDEN, SILVER = (5**0.5 - 1) / 2, 2**0.5 - 1  # no multiple of one is near a multiple of the other
 SMOOTH = 10  # so that the first few places count about alike
+FIRST = 1000
+PATIENCE = 40
 
 
 @STRATEGIES("rare_first")
@@ -31,13 +33,14 @@ class RareFirst:
     2009). How many examples a tag has is what the model expects of the labelled rows together: a regression
     with a free bias expects of its training rows as many as there were. The tags take turns in proportion to
     what each lacks, and their picks with the base's. Whose turn it is goes by the number of labels, so that a
-    ranking of which only the first row is labelled does not begin with the same again.
+    ranking of which only the first row is labelled does not begin with the same again. A tag that nobody ever
+    gave is looked for by its name ever less, and no more after 40 x `enough` labels.
 
     base:   ranks the rest, and everything where no tag lacks examples or the model gives no tags
     enough: how many examples a tag should have
     share:  of the batch, what goes to tags that have fewer
-    Cost beside the base's: one prediction a candidate and a labelled row. A row's utility is that of the
-    base's pick beside it.
+    Cost beside the base's: one prediction a candidate and a labelled row; with names, two partitions of the
+    candidates a tag. A row's utility is that of the base's pick beside it.
     """
 
     base: QueryStrategy = field(default_factory=lambda: UncertaintyKCenter(rare_tag))
@@ -58,20 +61,22 @@ class RareFirst:
         if chance is None or known is None:
             return self.base(pool, rows, count, rng)
         have = known.sum(axis=0, dtype=np.float64)
-        lack = np.maximum(self.enough - have, 0)
-        score = chance / np.maximum(chance.sum(axis=1, keepdims=True), TINY)
         names = label_embeddings(pool, chance.shape[1])
-        if names is None:
-            lack[np.ptp(chance, axis=0) == 0] = 0
-        else:
-            score = fused(score, checks.embeddings(pool, rows) @ names.T, lack > 0)
+        lack = np.maximum(self.enough - have, 0)
+        unknown = np.ptp(chance, axis=0) == 0
+        lack[unknown] *= max(0, 1 - len(labelled) / (PATIENCE * self.enough)) if names is not None else 0
         turns = len(labelled) + 1 + np.arange(count)
         looks = turns * SILVER % 1 < self.share
+        if not looks.any() or not lack.any():
+            return self.base(pool, rows, count, rng)
+        score = chance / np.maximum(chance.sum(axis=1, keepdims=True), TINY)
+        if names is not None:
+            score = fused(score, checks.embeddings(pool, rows) @ names.T, lack > 0)
         picks, tags = in_turn(score, lack, int(looks.sum()), first=len(labelled))
         others = np.delete(rows, picks)
         ranked = self.base(pool, others, count - len(picks), rng)
         reasons = tuple(f"it may have a tag with few examples (about {have[tag]:.0f})" for tag in tags)
-        return _shuffled(rows[picks], reasons, ranked, looks) if len(picks) else ranked
+        return _shuffled(rows[picks], reasons, ranked, looks)
 
     def __str__(self) -> str:
         return describe(self)
@@ -121,13 +126,15 @@ def label_embeddings(pool: Pool, labels: int) -> Floats | None:
 def fused(score: Floats, likeness: Floats, asked: Mask) -> Floats:
     """Fuse two rankings, column by column: larger where the product of both places is smaller.
 
-    score, likeness: (n, tags), larger is better; equals share the first of their places
+    score, likeness: (n, tags), larger is better; equals share the first of their places, and places from
+                     `FIRST` on count alike
     asked:           (tags,) columns that are wanted; the others stay 0
     """
     found = np.zeros(score.shape, np.float32)
     for tag in np.flatnonzero(asked):
         for each in (score[:, tag], likeness[:, tag]):
-            found[:, tag] -= np.log(np.searchsorted(np.sort(-each), -each) + SMOOTH)
+            best = np.sort(-each[top(each, FIRST)])
+            found[:, tag] -= np.log(np.searchsorted(best, -each) + SMOOTH)
     return found
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from backend.encoders import Encoder
 from strategies.types import Floats
 
-_INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_JOINT = re.compile(r"[\W_]+")
+_INNER_CAPITAL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])")
+_JOINT = re.compile(r"[_\-/\s]+")
 
 
 def readable(label: str) -> str:

@@ -106,6 +106,13 @@ class Picking:
         """Aliases, or values where an answer has none; of a tree with what they lie under."""
         return self.answers.labels
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What annotators read where `labels` are aliases."""
+        choices = self.answers.control.element.iter("Choice")
+        read = {choice.get("alias"): choice.get("value") for choice in choices}
+        return tuple(SEPARATOR.join(read.get(step) or step for step in path) for path in self.answers.paths)
+
     def input(self, data: Json) -> Input:
         """Read the input in one task's `data`; empty where the task has none."""
         return self.shown.input(data)

@@ -128,7 +128,8 @@ class TaskPool:
     def label_embeddings(self) -> Floats | None:
         """(labels, d): what tags are called, embedded as the rows are; None of other answers and inputs."""
         if self._names is None and self.kind.form is Form.TAGS:
-            self._names = self._encoded[self.kind.source].names(self.kind.labels)
+            names = getattr(self.kind, "names", self.kind.labels)
+            self._names = self._encoded[self.kind.source].names(names)
         return self._names
 
     def near_labelled(self, neighbors: int, at_most: int | None = None) -> Positions:

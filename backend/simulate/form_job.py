@@ -15,11 +15,10 @@ from backend.labels.forms import Form, Targets, groups
 from backend.models import Head, answers
 from backend.models import make as make_head
 from backend.simulate.form_scores import guess, score
-from backend.simulate.plan import own_beginning
+from backend.simulate.plan import rankers
 from backend.simulate.replay import Plan
 from backend.simulate.seed import read_job, write_job
 from strategies.pool import ArrayPool
-from strategies.registry import build
 from strategies.types import Floats, Positions, QueryStrategy
 
 _ARRAYS = ("rows", "answers", "test", "truth", "names")
@@ -84,9 +83,7 @@ class FormJob:
         """Replay one seed of one strategy, with one BLAS thread; a step after the start and each batch."""
         from threadpoolctl import threadpool_limits
 
-        built, begins = build(strategy), build(self.cold_start)
-        if self.plan.start == 0:
-            built = begins = own_beginning(built, begins, self.cold_start_labels)
+        built, begins = rankers(strategy, self.cold_start, self.cold_start_labels, start=self.plan.start)
         with threadpool_limits(limits=1):
             yield from self._steps(built, begins, seed, material)
 

@@ -9,7 +9,7 @@ from numpy.random import Generator
 
 from backend.domain import ConfigError
 from backend.simulate.replay import Plan
-from strategies.auto import without_cold_start
+from strategies.auto import Auto, without_cold_start
 from strategies.pool import ArrayPool, NoModel
 from strategies.registry import build
 from strategies.types import BadInput, Pool, Positions, QueryStrategy, Ranking
@@ -105,6 +105,17 @@ def own_beginning(strategy: QueryStrategy, cold_start: QueryStrategy, labels: in
     """Give a strategy that can begin with no label: itself, or after `cold_start` if it needs a model."""
     then = without_cold_start(strategy)
     return OwnBeginning(then, cold_start, labels) if needs_model(then) else strategy
+
+
+def rankers(
+    strategy: str, cold_start: str, labels: int, *, start: int
+) -> tuple[QueryStrategy, QueryStrategy]:
+    """Build what ranks in a replay that begins with `start` random labels, and what ranks without a model."""
+    built, cold = build(strategy), build(cold_start)
+    ranks = own_beginning(built, cold, labels)
+    if start and without_cold_start(built) is built:
+        return built, cold
+    return ranks, cold if isinstance(ranks, OwnBeginning | Auto) else built
 
 
 def needs_model(strategy: QueryStrategy) -> bool:

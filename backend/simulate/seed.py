@@ -19,9 +19,8 @@ import numpy as np
 
 from backend.models import make as make_head
 from backend.simulate.data import held_out
-from backend.simulate.plan import own_beginning
+from backend.simulate.plan import rankers
 from backend.simulate.replay import Material, Plan, Step, replay
-from strategies.registry import build
 from strategies.types import Floats, Positions
 
 JOB_FILE = "job.json"
@@ -61,9 +60,7 @@ class Job:
         """Replay one seed of one strategy, with one BLAS thread; a step after the start and each batch."""
         from threadpoolctl import threadpool_limits
 
-        built, begins = build(strategy), build(self.cold_start)
-        if self.plan.start == 0:
-            built = begins = own_beginning(built, begins, self.cold_start_labels)
+        built, begins = rankers(strategy, self.cold_start, self.cold_start_labels, start=self.plan.start)
         name, options = self.head
         new_head = partial(make_head, name, options, classes=self.classes)
         with threadpool_limits(limits=1):

@@ -17,11 +17,10 @@ from backend.labels.forms import Form, Span, Targets, gather, groups
 from backend.models import Head, answers
 from backend.models import make as make_head
 from backend.simulate.form_job import held_out_rows
-from backend.simulate.plan import own_beginning
+from backend.simulate.plan import rankers
 from backend.simulate.replay import Plan
 from backend.simulate.seed import read_job, write_job
 from strategies.pool import ArrayPool, NoModel
-from strategies.registry import build
 from strategies.types import Floats, Positions, Prediction, QueryStrategy
 
 _TOKENS = ("values", "starts", "offsets")
@@ -122,9 +121,7 @@ class SpanJob:
         """Replay one seed of one strategy, with one BLAS thread; a step after the start and each batch."""
         from threadpoolctl import threadpool_limits
 
-        built, begins = build(strategy), build(self.cold_start)
-        if self.plan.start == 0:
-            built = begins = own_beginning(built, begins, self.cold_start_labels)
+        built, begins = rankers(strategy, self.cold_start, self.cold_start_labels, start=self.plan.start)
         name, options = self.head
         new_head = partial(make_head, name, options, classes=self.classes, form=Form.SPANS)
         with threadpool_limits(limits=1):

@@ -111,7 +111,9 @@ def test_what_tags_are_called_is_embedded_as_their_texts_are(
     store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
 ) -> None:
     """Classes and numbers are told apart by their examples alone."""
-    kinds = {kind.control: kind for kind in read_all(SEVERAL).kinds}
+    aliased = SEVERAL.replace('value="calm"', 'value="Calm" alias="E07"')
+    kinds = {kind.control: kind for kind in read_all(aliased).kinds}
+    assert kinds["moods"].labels == ("E07", "loud")
     pool = opened(store, labelstudio, encoder, tmp_path, SEVERAL)
     assert pool.label_embeddings is None
     tags = open_pool(store, 1, tmp_path, (kinds["moods"],), lambda takes: encoder, seed=0)

@@ -155,20 +155,22 @@ def test_many_classes_do_not_prolong_the_cold_start(bench: Bench) -> None:
     assert seen == [(False, False), (True, False), (True, False), (True, True)]
 
 
-def test_auto_begins_as_the_configuration_says(bench: Bench) -> None:
+@pytest.mark.parametrize("labels", [6, 24])
+def test_auto_begins_as_the_configuration_says(bench: Bench, labels: int) -> None:
     """Its own cold start of 20 labels stays out of the way of a shorter one, and of a longer one."""
-    selection = Selection(cold_start_labels=6)
+    selection = Selection(cold_start_labels=labels)
     bench.config = CONFIG.model_copy(update={"selection": selection})
     bench.start()
-    for _ in range(6):
+    seen = []
+    for _ in range(labels + 1):
         bench.turn()
+        version = bench.store.queue.current(1)
+        assert version is not None
+        front = bench.store.queue.front(1, version.version)
+        seen.append({task.origin for task in front} & {Origin.COLD_START, Origin.CHOSEN})
+        reasons = {task.origin: task.reason for task in front if task.utility}
         bench.labelstudio.label(bench.labelstudio.next()[0])
-    bench.turn()
-    version = bench.store.queue.current(1)
-    assert version is not None
-    reasons = {
-        task.origin: task.reason for task in bench.store.queue.front(1, version.version) if task.utility
-    }
+    assert seen == [{Origin.COLD_START}] * labels + [{Origin.CHOSEN}]
     assert reasons[Origin.CHOSEN].startswith("the model is unsure of this")
 
 

@@ -8,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.domain import ConfigError
+from backend.models import make
 from backend.simulate.plan import (
     OwnBeginning,
     make_plan,
     needs_model,
     own_beginning,
+    rankers,
     split_names,
     strategy_names,
 )
-from backend.simulate.replay import Plan
+from backend.simulate.replay import Material, Plan, replay
 from strategies import ArrayPool
 from strategies.registry import build
 
@@ -127,9 +129,35 @@ def test_a_strategy_that_needs_no_model_begins_by_itself():
     assert needs_model(build("uncertainty_k_center(margin)"))
     random = build("random")
     assert own_beginning(random, build("typicality"), 5) is random
-    auto = own_beginning(build("auto"), build("typicality"), 5)
-    assert isinstance(auto, OwnBeginning)
-    assert (str(auto.strategy).count("cold_labels=0"), auto.labels) == (1, 5)
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_auto_begins_as_the_project_does(start):
+    """Unless another cold start than its usual one was asked for in its brackets."""
+    ranks, without_model = rankers("auto", "probcover", 5, start=start)
+    assert isinstance(ranks, OwnBeginning)
+    assert (str(ranks.strategy).count("cold_labels=0"), ranks.labels) == (1, 5)
+    assert str(ranks.cold_start) == str(without_model) == str(build("probcover"))
+    ranks, without_model = rankers("auto(cold_labels=40)", "probcover", 5, start=start)
+    assert (str(ranks), str(without_model)) == (str(build("auto(cold_labels=40)")), str(build("probcover")))
+
+
+@pytest.mark.parametrize("strategy", ["auto", "margin", "auto(cold_labels=2)", "random", "typicality"])
+@pytest.mark.parametrize("labels", [0, 1, 3])
+def test_while_no_model_can_be_fitted_nobody_asks_one(strategy, labels):
+    """One class only, long after the cold start."""
+    rows = np.eye(12, dtype=np.float32)
+    material = Material(rows, np.zeros(12, np.int64), rows[:2], np.array([0, 1]), 2)
+    ranks, without_model = rankers(strategy, "typicality", labels, start=0)
+    steps = replay(
+        material,
+        Plan(0, 1, 8),
+        ranks,
+        cold_start=without_model,
+        new_head=lambda: make("linear", {}, classes=2),
+        seed=0,
+    )
+    assert [step.labels for step in steps] == list(range(9))
 
 
 def test_another_begins_with_the_cold_start_until_there_are_labels_enough():

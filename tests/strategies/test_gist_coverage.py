@@ -90,7 +90,7 @@ def test_each_pick_gains_what_the_obvious_loop_gains(seed, cost):
 @given(SEEDS)
 @settings(deadline=None, max_examples=40)
 def test_texts_of_the_running_batch_cover_already(seed):
-    """The last two of four labels, where a batch of two was full before; of an own batch of one, none."""
+    """The last two of five labels, where a batch of three was full before; in batches of one, none."""
     rng = np.random.default_rng(seed)
     texts = [rng.random((rng.integers(1, 4), 3)) for _ in range(12)]
     pool = words(texts, labelled=[0, 1, 2]).label([7, 5])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies import ArrayPool, BadInput, build
-from strategies.rare_first import in_turn
+from strategies.rare_first import fused, in_turn
 from strategies.types import TagProbabilities
 
 ROWS, LABELLED = 200, 50
@@ -125,6 +125,24 @@ def test_a_tag_without_any_example_is_looked_for_by_its_name():
     ranking = ranked("rare_first(share=0.5)", pool)
     found = ranking.positions[looked_for(ranking)]
     assert found.tolist() == pool.candidates[np.argsort(-likeness)[: len(found)]].tolist()
+
+
+def test_a_tag_that_nobody_ever_gave_is_given_up():
+    """By its name alone it is looked for ever less: with one example each, 40 labels are enough."""
+    chance = np.zeros((ROWS, 2))
+    chance[:, 0] = chances()[:, 0]
+    for labelled, looked in ((1, True), (39, True), (40, False), (120, False)):
+        pool = pool_of(chance, labelled, names=names())
+        assert looked_for(ranked("rare_first(enough=1, share=1)", pool)).any() == looked
+
+
+def test_places_from_the_thousandth_on_count_alike():
+    """In two columns; one that is not asked for stays 0."""
+    score = np.arange(3000, dtype=np.float32)[::-1, None] * np.ones((1, 2), np.float32)
+    found = fused(score, np.zeros_like(score), np.array([False, True]))
+    assert not found[:, 0].any()
+    places = np.minimum(np.arange(3000), 1000)
+    np.testing.assert_allclose(found[:, 1], -np.log((places + 10) * 10.0), rtol=1e-5)
 
 
 def test_chance_and_name_are_fused_by_their_places():
