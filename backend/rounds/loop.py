@@ -84,6 +84,7 @@ class ProjectLoop:
         self._pause = pause
         self._gate = Gate(store, config, project_id, now=now, smtp_password=smtp_password)
         self._front: FrontMaker | None = None
+        self._front_for: str | None = None
         self._review = self._new_review()
         self._when = When(store, config, project_id, self._gate, now=now)
         self._named: set[int] = set()
@@ -115,8 +116,6 @@ class ProjectLoop:
         )
         self._when.served = reading.project.model_version
         self._when.changed()
-        if reading.config_changed:
-            self._front, self._review = None, self._new_review()
         if before.webhook_seen_at is not None and reading.counts.annotations:
             log.info("project %s: a poll found annotations that no webhook announced", self._project_id)
             self._store.projects.webhook_seen(self._project_id, now=None)
@@ -216,7 +215,8 @@ class ProjectLoop:
         return maker, version, {**figures, "front": len(front), "version": version}
 
     def _open(self, known: Connection) -> FrontMaker:
-        if self._front is None:
+        if self._front is None or self._front_for != known.label_config:
+            self._review = self._new_review()
             self._progress("load encoder", 0, None)
             kinds = read_all(known.label_config, primary=self._config.labels.control).kinds
             pool = open_pool(
@@ -234,6 +234,7 @@ class ProjectLoop:
             self._front = FrontMaker(
                 self._store, self._config, pool, target=self._models.target, remote=remote
             )
+            self._front_for = known.label_config
         return self._front
 
     def _new_review(self) -> Review:

@@ -17,7 +17,6 @@ class Reading:
 
     project: Project
     counts: SyncCounts
-    config_changed: bool
 
 
 def sync(
@@ -37,7 +36,7 @@ def sync(
     known = store.projects.get(project_id)
     started = now()
     project = labelstudio.project(project_id)
-    config_changed = store.projects.describe(project)
+    store.projects.describe(project)
     adopt(store, project, now=started)
     reader = _Reader(store, labelstudio, project_id, now, progress, pause)
     cursor = labelstudio.cursor()
@@ -50,7 +49,7 @@ def sync(
         store.projects.reconciled(project_id, now=started)
     elif labelstudio.count(project_id).tasks != store.tasks.count(project_id):
         counts += reader.compare()
-    return Reading(project, counts, config_changed)
+    return Reading(project, counts)
 
 
 def adopt(store: Store, project: Project, *, now: datetime) -> None:

@@ -105,8 +105,8 @@ class Projects:
             db.execute(sa.delete(front).where(front.c.project_id == project_id))
             db.execute(sa.delete(project).where(project.c.id == project_id))
 
-    def describe(self, found: Project) -> bool:
-        """Take over title, label config and overlap; True when one of the latter two differs from before."""
+    def describe(self, found: Project) -> None:
+        """Take over title, label config and overlap; another one of the latter two counts as a change."""
         with self._database.write() as db:
             known = _load(db, found.id)
             if found.maximum_annotations < 1:  # its queue is closed, and what it will be open with holds
@@ -127,7 +127,6 @@ class Projects:
                         change=project.c.change + int(differs),
                     )
                 )
-            return differs
 
     def set_webhook(self, project_id: int, webhook_id: int | None, secret: str | None) -> None:
         """Remember the webhook and what its secret hashes to; nothing has been heard from it yet."""

@@ -433,6 +433,26 @@ def test_a_label_that_the_config_lost_is_named_and_not_learned(bench: Bench) -> 
     assert task_id not in bench.labelstudio.front()
 
 
+def test_a_new_label_config_is_taken_up_although_its_first_reading_broke_off(bench: Bench) -> None:
+    """The reading that saw it was cut short; the same worker's next round knows the new class."""
+    bench.turn()
+    config = bench.labelstudio.info.label_config.replace("</Choices>", '<Choice value="axolotl"/></Choices>')
+    bench.labelstudio.info = replace(bench.labelstudio.info, label_config=config)
+
+    def break_off(name: str) -> None:
+        if name == "changed_tasks":
+            raise Crash
+
+    bench.labelstudio.before = break_off
+    with pytest.raises(Crash):
+        bench.turn()
+    bench.labelstudio.before = lambda name: None
+    assert bench.turn() is not None
+    done = bench.store.rounds.latest(1, RoundState.DONE)
+    assert done is not None
+    assert list(done.figures["classes"]) == ["cat", "dog", "axolotl"]
+
+
 def test_ground_truth_wins(bench: Bench) -> None:
     """One trusted answer outweighs two others, and the mark can move without the others' time moving."""
     bench.turn()

@@ -166,9 +166,12 @@ def test_left_takes_the_overlap_that_the_project_has_now(store, lease):
     store.annotations.heard(1, [answer(1, 10)], now=START)
     assert store.queue.left(1, "1.1") == 0
     found = Project(1, "p", "<View/>", "", "", True, 2, 0, 0)
-    assert store.projects.describe(found)
+    before = store.projects.get(1).change
+    store.projects.describe(found)
     assert store.queue.left(1, "1.1") == 1
-    assert not store.projects.describe(replace(found, title="another title"))
+    assert store.projects.get(1).change == before + 1
+    store.projects.describe(replace(found, title="another title"))
+    assert store.projects.get(1).change == before + 1
 
 
 def test_an_edited_task_is_left_once(store, lease):

@@ -29,6 +29,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A test that failed shows what nextlabel wrote meanwhile."""
+    report = (yield).get_result()  # type: ignore[misc]  # pluggy sends the outcome
+    if report.failed:
+        for name in ("running", "nextlabel"):
+            installed = getattr(item, "funcargs", {}).get(name)
+            if isinstance(installed, Nextlabel) and installed.log.exists():
+                lines = installed.log.read_text(errors="replace").splitlines()
+                report.sections.append((f"the end of {name}'s log", "\n".join(lines[-60:])))
+
+
 @dataclass(frozen=True)
 class Made:
     """A project made for one test: its tasks' ids in the order of their texts."""
