@@ -55,7 +55,8 @@ def split(examples: Sequence[Example], question: str, *, held_out: int = HELD_OU
 
 def hold_out(tasks: Sequence[TaskT], count: int) -> tuple[tuple[TaskT, ...], tuple[TaskT, ...]]:
     """Part tasks with distinct texts, by a hash of the text: what is labelled, and `count` or a quarter."""
-    shuffled = sorted(tasks, key=lambda task: text_hash(task.text))
+    # not the key by which texts may have been chosen: the first by it would be those of the largest sources
+    shuffled = sorted(tasks, key=lambda task: text_hash(task.text, "shuffled"))
     count = min(count, round(HELD_OUT_SHARE * len(shuffled)))
     return tuple(shuffled[count:]), tuple(shuffled[:count])
 
@@ -66,6 +67,6 @@ def by_frequency(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(counts, key=lambda label: (-counts[label], label)))
 
 
-def text_hash(text: str) -> str:
-    """Give a fixed shuffling key."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+def text_hash(text: str, purpose: str = "") -> str:
+    """Give a fixed shuffling key; keys for different purposes have nothing to do with each other."""
+    return hashlib.sha256((purpose + text).encode("utf-8", "replace")).hexdigest()

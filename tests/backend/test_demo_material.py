@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backend.demo import docstrings
 from backend.demo.docstrings import LIBRARIES, LONGEST, PER_FILE, clean, docstring_material, files
-from backend.demo.material import Example, distinct, split
+from backend.demo.material import Example, distinct, hold_out, split, text_hash
 from backend.domain import ConfigError
 
 EXAMPLES = st.lists(st.builds(Example, text=st.text("ab", max_size=3), label=st.sampled_from("xyz")))
@@ -123,3 +123,12 @@ def test_a_split_loses_nothing_and_does_not_see_the_order(examples, rng: random.
     shuffled = list(examples)
     rng.shuffle(shuffled)
     assert split(shuffled, "?", held_out=5) == material
+
+
+def test_what_is_held_out_is_like_the_rest_although_a_hash_chose_the_texts():
+    """Of one source all texts, of the other those with the lowest hashes: no part favours either."""
+    few = [Example(f"few {number}", "few") for number in range(300)]
+    many = sorted((f"many {number}" for number in range(3000)), key=text_hash)[:300]
+    tasks, held = hold_out([*few, *(Example(text, "many") for text in many)], 120)
+    for part in (held, tasks[:120], tasks[-120:]):
+        assert 35 < sum(example.label == "many" for example in part) < 85
