@@ -129,6 +129,8 @@ class Worker:
         if lease is not None and not self._is_connected(project_id):
             self._store.leases.release(lease, now=utc_now())
             return None
+        if lease is not None:
+            self._store.projects.report(project_id, None)  # what a killed worker showed last
         return lease
 
     def _is_connected(self, project_id: int) -> bool:
@@ -173,8 +175,8 @@ class Worker:
             loop.tidy(busy=bool(due))
         finally:
             if project_id in self._reported:
-                self._reported.discard(project_id)
                 self._store.projects.report(project_id, None)
+                self._reported.discard(project_id)
 
     def _round(self, watched: Watched, why: str) -> None:
         try:

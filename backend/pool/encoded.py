@@ -15,6 +15,7 @@ from backend.encoders import Encoder
 from backend.encoders.naming import label_embeddings
 from backend.labels import Input, LabelKind
 from backend.pool.embeddings import EmbeddingFile
+from backend.pool.unreadable import Trouble, Unreadable
 from backend.store import Store, digest
 from strategies.types import Floats
 
@@ -47,8 +48,9 @@ def no_images(_: Sequence[tuple[int, str]]) -> Sequence[Path | NextlabelError]:
 class EncodedRows:
     """Embeds rows of a pool as the label kind `kind` sees them.
 
-    unreadable: why an input could not be read, by row; its embedding is all zeros. An image whose host does
-                not answer is asked for again; until this process ends, that is: then it counts as unreadable
+    unreadable:  why an input could not be read, by row; its embedding is all zeros. An image whose host did
+                 not answer is asked for again
+    overwritten: how often rows were replaced by what could be read later
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class EncodedRows:
         self._fetch = fetch
         self._key = f"{encoder.fingerprint}-{digest(kind.source)[:6]}"
         self.folder = folder / self._key
-        self.unreadable: dict[int, str] = {}
-        self._passing: set[int] = set()
-        self._tried_at = 0.0
+        self.overwritten = 0
+        self._tried_at = -AGAIN_SECONDS
         committed = store.tasks.encoded(project_id, self._key)
         self.embeddings = EmbeddingFile(
             self.folder / "rows.f16", encoder.dimension, committed=committed, read_only=read_only
+        )
+        self.unreadable = Unreadable(
+            self.folder / "unreadable.jsonl", rows=len(self.embeddings), read_only=read_only
         )
 
     def encode(
@@ -104,17 +108,17 @@ class EncodedRows:
         return label_embeddings(labels, self._encoder) if self._kind.takes == "text" else None
 
     def _try_again(self, task_ids: NDArray[np.int64]) -> None:
-        if not self._passing or time.monotonic() - self._tried_at < AGAIN_SECONDS:
+        rows = sorted(row for row, trouble in self.unreadable.items() if trouble.passing)
+        if not rows or time.monotonic() - self._tried_at < AGAIN_SECONDS:
             return
-        rows = sorted(self._passing)
         data = self._store.tasks.data_of(self._project_id, rows)
         pairs = [
             (int(task_ids[row]), str(self._kind.input(each))) for row, each in zip(rows, data, strict=True)
         ]
-        for row in rows:
-            self.unreadable.pop(row, None)
-        self._passing.clear()
-        self.embeddings.overwrite(rows, self._pictures(rows, pairs))
+        found, troubles = self._pictures(rows, pairs)
+        self.embeddings.overwrite(rows, found)
+        self.unreadable.settle(rows, troubles)  # at last: what breaks off before is tried again
+        self.overwritten += 1
 
     def _embedded(self, start: int, task_ids: NDArray[np.int64], inputs: Sequence[Input]) -> Floats:
         match self._kind.takes:
@@ -125,26 +129,32 @@ class EncodedRows:
                 second = self._encoder.encode([each[1] for each in inputs])
                 return difference(first, second)
             case "image":
+                rows = range(start, start + len(inputs))
                 pairs = [(int(id_), str(each)) for id_, each in zip(task_ids, inputs, strict=True)]
-                return self._pictures(range(start, start + len(pairs)), pairs)
+                found, troubles = self._pictures(rows, pairs)
+                self.unreadable.settle(rows, troubles)
+                return found
 
-    def _pictures(self, at: Sequence[int], pairs: Sequence[tuple[int, str]]) -> Floats:
+    def _pictures(
+        self, at: Sequence[int], pairs: Sequence[tuple[int, str]]
+    ) -> tuple[Floats, dict[int, Trouble]]:
+        """Embed the images of rows `at` (m,): (m, dimension), and why some could not be read, by row."""
         fetched = self._fetch(pairs)
         there = [place for place, each in enumerate(fetched) if isinstance(each, Path)]
         rows: Floats = np.zeros((len(pairs), self._encoder.dimension), np.float32)
+        troubles = {
+            row: Trouble(str(each), bool(getattr(each, "passing", False)))
+            for row, each in zip(at, fetched, strict=True)
+            if not isinstance(each, Path)
+        }
         if there:
             encoder: PictureEncoder = self._encoder  # type: ignore[assignment] # it takes images
             rows[there], broken = encoder.encode_or_say([str(fetched[place]) for place in there])
             for place, why in broken.items():
                 file, address = str(fetched[there[place]]), pairs[there[place]][1]
-                self.unreadable[at[there[place]]] = why.replace(file, address)
-        for row, each in zip(at, fetched, strict=True):
-            if not isinstance(each, Path):
-                self.unreadable[row] = str(each)
-                if getattr(each, "passing", False):
-                    self._passing.add(row)
+                troubles[at[there[place]]] = Trouble(why.replace(file, address), passing=False)
         self._tried_at = time.monotonic()
-        return rows
+        return rows, troubles
 
 
 def difference(first: Floats, second: Floats) -> Floats:

@@ -196,9 +196,9 @@ class TaskPool:
     def unreadable(self) -> Mapping[int, str]:
         """Why an input could not be read, by task."""
         return {
-            int(self.task_ids[row]): why
+            int(self.task_ids[row]): trouble.why
             for encoded in self._encoded.values()
-            for row, why in encoded.unreadable.items()
+            for row, trouble in encoded.unreadable.items()
             if self.live[row]
         }
 
@@ -249,7 +249,12 @@ class TaskPool:
 
     def encode(self, progress: Progress = silent, pause: Callable[[], None] = lambda: None) -> int:
         """Encode the rows that are not on disk yet; returns how many. `pause` may raise to stop."""
-        return sum(encoded.encode(self.task_ids, progress, pause) for encoded in self._encoded.values())
+        mine = self._encoded[self.kind.source]
+        before = mine.overwritten
+        rows = sum(encoded.encode(self.task_ids, progress, pause) for encoded in self._encoded.values())
+        if mine.overwritten != before:
+            self._cache = CandidateRows(self.embeddings)
+        return rows
 
     # --- inside --------------------------------------------------------------------------------------
 

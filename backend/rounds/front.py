@@ -96,7 +96,7 @@ class FrontMaker:
             self._asked_again[task] = fresh[task]
 
     def forget_asked_again(self) -> None:
-        """The queue is closed: opening it again sets every task's overlap, those of reopened tasks too."""
+        """Ask for all of them again: another overlap of the project set every task's, reopened ones' too."""
         self._asked_again.clear()
 
     def _costly(self, strategy: QueryStrategy) -> QueryStrategy:

@@ -29,7 +29,7 @@ from backend.rounds.publish import erase_one_retired, publish
 from backend.rounds.remote import RemoteModel
 from backend.rounds.review import Review
 from backend.rounds.sync import Reading, sync
-from backend.rounds.when import When
+from backend.rounds.when import REVIEWED, When
 from backend.store import Connection, Lease, Round, Store
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,7 @@ class ProjectLoop:
         self._gate = Gate(store, config, project_id, now=now, smtp_password=smtp_password)
         self._front: FrontMaker | None = None
         self._front_for: str | None = None
+        self._overlap: int | None = None
         self._review = self._new_review()
         self._when = When(store, config, project_id, self._gate, now=now)
         self._named: set[int] = set()
@@ -116,6 +117,9 @@ class ProjectLoop:
         )
         self._when.served = reading.project.model_version
         self._when.changed()
+        if reading.project.maximum_annotations != self._overlap:
+            self._overlap = reading.project.maximum_annotations
+            self._forget_asked_again()
         if before.webhook_seen_at is not None and reading.counts.annotations:
             log.info("project %s: a poll found annotations that no webhook announced", self._project_id)
             self._store.projects.webhook_seen(self._project_id, now=None)
@@ -125,8 +129,8 @@ class ProjectLoop:
             check=lambda: self._store.leases.check(lease, now=self._now()),
             seen=reading.project,
         )
-        if allowed.closed and self._front is not None:
-            self._front.forget_asked_again()
+        if allowed.closed:
+            self._forget_asked_again()
         return reading
 
     # --- what ----------------------------------------------------------------------------------------
@@ -145,13 +149,14 @@ class ProjectLoop:
         self._store.rounds.start(self._project_id, number, attempt, why, now=self._now())
         self._store.projects.round_taken(self._project_id, why)
         maker, version, figures = self._steps(lease, number)
-        change, steps = maker.pool.change, self._timings
+        change, steps, told = maker.pool.change, self._timings, {**figures, REVIEWED: False}
         self._store.rounds.finish(
-            self._project_id, number, attempt, change=change, steps=steps, figures=figures, now=self._now()
+            self._project_id, number, attempt, change=change, steps=steps, figures=told, now=self._now()
         )
-        self._number = 0  # what breaks from here on breaks no round
-        self._when.changed()
+        self._number = 0  # what breaks from here on breaks no round, but the next makes up for it
         self._review.look(maker, number, version, seals=bool(figures["seals"]))
+        self._store.rounds.add_figures(self._project_id, number, {REVIEWED: True})
+        self._when.changed()
         return version
 
     def failed(self, error: str) -> None:
@@ -188,10 +193,10 @@ class ProjectLoop:
         """Ask once for what new annotators are called."""
         if not people - self._named:
             return
-        self._named |= people
-        with suppress(LabelStudioError):  # their numbers will do
+        with suppress(LabelStudioError):  # their numbers will do until the next time
             found = self._labelstudio.annotators(self._project_id)
             self._store.access.name_people({each.id: each.email for each in found})
+            self._named |= people
 
     def _steps(self, lease: Lease, number: int) -> tuple[FrontMaker, str | None, dict[str, Any]]:
         known = self._store.projects.get(self._project_id)
@@ -236,6 +241,10 @@ class ProjectLoop:
             )
             self._front_for = known.label_config
         return self._front
+
+    def _forget_asked_again(self) -> None:
+        if self._front is not None:
+            self._front.forget_asked_again()
 
     def _new_review(self) -> Review:
         return Review(

@@ -19,7 +19,7 @@ from backend.rounds.reasons import explain_front
 from backend.rounds.recall import RecallAudit
 from backend.rounds.remote import RemoteHead
 from backend.rounds.watch import Watch
-from backend.store import Store
+from backend.store import Store, digest
 
 MEASURE_AGAIN = 1.1
 """How many times as many labels make the same audit tasks worth judging again."""
@@ -27,9 +27,12 @@ MEASURE_AGAIN = 1.1
 
 @dataclass(frozen=True)
 class _Last:
-    """What the audit slice said, and from what."""
+    """What the audit slice said, and from what.
 
-    audited: int
+    answers: a digest of the slice's rows and their answers   labelled: rows that the model had learned from
+    """
+
+    answers: str
     labelled: int
     found: Measured | None
 
@@ -86,8 +89,9 @@ class Review:
         assert pool.head is not None
         rows = np.flatnonzero(pool.labelled)
         audit = pool.in_audit(self._config.queue.audit_share)[rows]
-        last = self._last
-        if last is None or last.audited != audit.sum() or len(rows) > MEASURE_AGAIN * last.labelled:
+        said = (pool.task_ids, pool.targets, pool.primary.is_truth)
+        answers, last = digest(repr([each[rows[audit]].tolist() for each in said])), self._last
+        if last is None or last.answers != answers or len(rows) > MEASURE_AGAIN * last.labelled:
             found = measure_slice(
                 pool.head,
                 lambda places: pool.features(rows[places]),
@@ -99,7 +103,7 @@ class Review:
                 seed=self._config.queue.seed,
                 pause=self._pause,
             )
-            last = self._last = _Last(int(audit.sum()), len(rows), found)
+            last = self._last = _Last(answers, len(rows), found)
         return last.found
 
     def _add(self, number: int, figures: dict[str, Any]) -> None:

@@ -10,6 +10,9 @@ from backend.config import ProjectConfig
 from backend.domain import Clock, RoundState
 from backend.store import Round, Store, Version
 
+REVIEWED = "reviewed"
+"""The figure of a finished round that says whether it was measured too; what is older has none."""
+
 
 class Stands(NamedTuple):
     """The last round, the last one that was finished, and the version that is served."""
@@ -61,7 +64,7 @@ class When:
         if self._gate.check(known).closed:
             last = self.standing().done
             news = last is not None and last.change not in (None, known.change)
-            return "the last labels" if news and not resting else None
+            return "the last labels" if news and not resting else self._unreviewed(last)
         if known.wanted:
             return known.wanted
         if known.polled_at is None:
@@ -76,7 +79,7 @@ class When:
         if latest is not last and latest is not None:  # it broke, or was killed: what it was for is still due
             return latest.why
         if known.change == last.change or (resting and not self.is_low()):
-            return None
+            return self._unreviewed(last)
         labels = self._store.annotations.news_since(self._project_id, last.change)
         if labels == 0:
             return "the tasks changed"
@@ -85,6 +88,11 @@ class When:
         if self.is_low():
             return f"the front is getting low: {self._left(current)} left"
         return None
+
+    @staticmethod
+    def _unreviewed(last: Round | None) -> str | None:
+        cut_short = last is not None and last.figures.get(REVIEWED) is False
+        return "the last round was not measured to the end" if cut_short else None
 
     def is_low(self) -> bool:
         """Whether so much of the front is answered that a new one is needed, good or bad."""

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from backend.domain import NotFound
 from backend.store.database import Database
 from backend.store.leases import Lease, fence
+from backend.store.schema import project
 from backend.store.target_tables import target as table
 from backend.store.target_tables import training_lease
 
@@ -141,12 +142,14 @@ class TargetVersions:
         serves: bool,
         now: datetime,
     ) -> None:
-        """A training is over; where it `serves`, it takes the place of the one before, at once."""
+        """A training is over; where it `serves`, it replaces the one before, and a round is wanted."""
         with self._database.write() as db:
             fence(db, lease, now=now, table=training_lease)
             if serves:
                 mine = table.c.project_id == lease.project_id
                 db.execute(sa.update(table).where(mine).values(serves=False))
+                wanted = f"target {number} serves"
+                db.execute(sa.update(project).where(project.c.id == lease.project_id).values(wanted=wanted))
             values: dict[str, Any] = {
                 "state": TrainingState.DONE,
                 "labelled": labelled,

@@ -86,8 +86,11 @@ class Trainer:
             fetch=self.fetch,
         )
         name = chosen(pool.kind, self.config)
+        last = self.store.targets.latest(self.project_id)
         version = self._version(lease, pool, name, why)
-        if asked_at is not None:
+        begun = last is None or version.number != last.number
+        # one that was cut short does not know what was labelled before somebody asked for another
+        if asked_at is not None and (begun or asked_at <= version.started_at):
             self.store.deeds.grant(self.project_id, RETRAIN, asked_at)
         log.info("project %s: target %s (%s): %s", self.project_id, version.number, name, version.why)
         self._counted = time.monotonic()
@@ -132,7 +135,7 @@ class Trainer:
             form=pool.kind.form,
             labels=pool.kind.labels,
             change=pool.change,
-            figures={"options": options_of(name, self.config)},
+            figures={"options": options_of(name, self.config), "source": pool.kind.source},
             now=self.now(),
         )
         clear(folder_of(self.home, self.project_id, version.number))
@@ -183,14 +186,12 @@ class Trainer:
             version.number,
             labelled=len(examples.rows),
             seconds=self._elapsed(),
-            figures={"options": options, **verdict.figures},
+            figures={"options": options, "source": pool.kind.source, **verdict.figures},
             decision=verdict.words,
             serves=verdict.serves,
             now=self.now(),
         )
         log.info("project %s: %s", self.project_id, verdict.words)
-        if verdict.serves:
-            self.store.projects.want_round(self.project_id, f"target {version.number} serves")
         serving = self.store.targets.serving(self.project_id)
         prune(self.home, self.project_id, {serving.number} if serving else set())
 

@@ -26,11 +26,12 @@ AT_ONCE = 256
 class Serving:
     """One version of a target, and what it answered.
 
-    version: which one   form, labels: of its targets
+    version: which one   source: the part of a task that it is asked about   form, labels: of its targets
     """
 
-    def __init__(self, version: TargetVersion, folder: Path, *, most: int = REMEMBERED) -> None:
+    def __init__(self, version: TargetVersion, folder: Path, source: str, *, most: int = REMEMBERED) -> None:
         self.version = version
+        self.source = source
         self.form = Form(version.form)
         self.labels = version.labels
         self._folder = folder
@@ -56,15 +57,20 @@ class Serving:
         distinct = dict.fromkeys(rows.tolist())
         found = {row: self._known[row] for row in distinct if row in self._known}
         missing = np.array([row for row in distinct if row not in found], np.int64)
+        unread: set[int] = set()
         for start in range(0, len(missing), AT_ONCE):
             pause()
             part = missing[start : start + AT_ONCE]
-            decided = answers_of(self.model, list(inputs(part)))
+            given = list(inputs(part))
+            decided = answers_of(self.model, given)
             for place, row in enumerate(part.tolist()):
                 found[row] = (one(self.form, decided.targets, place), float(decided.scores[place]))
+                if given[place] == "":  # it may be there the next time
+                    unread.add(row)
         for row in distinct:
-            self._known[row] = found[row]
-            self._known.move_to_end(row)
+            if row not in unread:
+                self._known[row] = found[row]
+                self._known.move_to_end(row)
         while len(self._known) > self._most:
             self._known.popitem(last=False)
         targets = gather(self.form, [found[row][0] for row in rows.tolist()], len(self.labels))
@@ -77,9 +83,11 @@ def serving(store: Store, home: Path, project_id: int, kind: LabelKind) -> Servi
     if version is None or not suits(version, kind):
         return None
     folder = folder_of(home, project_id, version.number)
-    return Serving(version, folder) if folder.is_dir() else None
+    return Serving(version, folder, kind.source) if folder.is_dir() else None
 
 
 def suits(version: TargetVersion, kind: LabelKind) -> bool:
-    """Whether a version learned what `kind` asks today."""
-    return (version.control, version.form, version.labels) == (kind.control, str(kind.form), kind.labels)
+    """Whether a version learned what `kind` asks today, of the same part of a task."""
+    asked = (kind.control, str(kind.form), kind.labels, kind.source)
+    source = version.figures.get("source", kind.source)  # versions of old did not write it down
+    return (version.control, version.form, version.labels, source) == asked

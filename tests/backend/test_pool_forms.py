@@ -235,6 +235,69 @@ def test_an_image_whose_host_was_away_is_asked_for_again(
     assert list(pool.unreadable) == [2]
 
 
+@pytest.mark.parametrize("reopened", [False, True])
+def test_an_image_whose_host_was_away_is_not_forgotten(
+    store: Store, labelstudio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reopened: bool
+) -> None:
+    """Neither by a retry that breaks off, nor by a process that ends; and what is broken stays told."""
+    monkeypatch.setattr("backend.pool.encoded.AGAIN_SECONDS", 0)
+    (tmp_path / "good").write_bytes(b"x")
+    away = NextlabelError("no answer")
+    away.passing = True  # type: ignore[attr-defined]
+    answers: dict[int, Any] = {1: away, 2: NextlabelError("broken")}
+
+    def fetch(pairs: Sequence[tuple[int, str]]) -> list[Path | NextlabelError]:
+        if answers[1] is None:
+            raise NextlabelError("Label Studio is down")
+        return [answers.get(task, tmp_path / "good") for task, _ in pairs]
+
+    def opening() -> TaskPool:
+        return opened(store, labelstudio, Pictures(), tmp_path, IMAGES, fetch=fetch)
+
+    pool = opening()
+    pool.encode()
+    answers[1] = None
+    with pytest.raises(NextlabelError, match="down"):
+        pool.encode()
+    answers[1] = tmp_path / "good"
+    if reopened:
+        with next(tmp_path.rglob("unreadable.jsonl")).open("a") as file:
+            file.write('[1, "torn')
+        pool = opening()
+    assert pool.unreadable == {1: "no answer", 2: "broken"}
+    pool.encode()
+    assert pool.embeddings[np.arange(2)].tolist() == [[1, 0], [0, 0]]
+    assert pool.unreadable == opening().unreadable == {2: "broken"}
+
+
+def test_the_proxy_sees_an_image_that_came_late(
+    store: Store, labelstudio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are held in memory for the next round's candidates are read again."""
+    monkeypatch.setattr("backend.pool.encoded.AGAIN_SECONDS", 0)
+    monkeypatch.setattr("backend.pool.cache.FEW", 2)
+    (tmp_path / "good").write_bytes(b"x")
+    away = NextlabelError("no answer")
+    away.passing = True  # type: ignore[attr-defined]
+    answers: dict[int, Any] = {1: away}
+
+    def fetch(pairs: Sequence[tuple[int, str]]) -> list[Path | NextlabelError]:
+        return [answers.get(task, tmp_path / "good") for task, _ in pairs]
+
+    class Echo:
+        def predict(self, features: Any) -> Gaussian:
+            return Gaussian(features[:, 0], features[:, 0])
+
+    pool = opened(store, labelstudio, Pictures(), tmp_path, IMAGES, fetch=fetch)
+    pool.encode()
+    pool.primary.head = Echo()  # type: ignore[assignment]
+    rows = np.arange(len(pool.live))
+    assert pool.predict(rows).mean[:3].tolist() == [0, 1, 1]
+    answers.clear()
+    pool.encode()
+    assert pool.predict(rows).mean[:3].tolist() == [1, 1, 1]
+
+
 class Doubter:
     """A head that wants embeddings whatever is asked for."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,25 @@ def test_a_log_torn_anywhere_keeps_all_whole_answers(tmp_path_factory: Any, data
         assert whole.answer(row) == answers[row]
         assert whole.confidences(row)[0] == 0.25
     assert whole.answer(9) == Answer()
+
+
+def test_answers_that_a_full_disk_did_not_take_are_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are asked for again, and what is written afterwards is found again."""
+    log = AnswerLog(tmp_path, "a")
+    log.add([0], [Answer((box("cat", 0.25),), 0.5)], [(0.25,)])
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(StoreError, match="No space left"):
+            log.add([1, 2], [Answer(), Answer()], [(), ()])
+    assert log.rows() == [0]
+    log.add([3], [Answer()], [()])
+    assert AnswerLog(tmp_path, "a").rows() == [0, 3]
 
 
 def test_a_log_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from backend.cli.outlook import lines
 from backend.cli.status import describe
 from backend.config import ProjectConfig
 from backend.config.types import Queue, Rounds, Selection
-from backend.domain import MOST_IN_FRONT, LeaseLost, Origin, RoundState, VersionState
+from backend.domain import MOST_IN_FRONT, LabelStudioError, LeaseLost, Origin, RoundState, VersionState
 from backend.labelstudio.publishing import AT_ONCE
 from backend.pool import TaskPool
 from backend.rounds import Models, ProjectLoop
@@ -451,6 +451,82 @@ def test_a_new_label_config_is_taken_up_although_its_first_reading_broke_off(ben
     done = bench.store.rounds.latest(1, RoundState.DONE)
     assert done is not None
     assert list(done.figures["classes"]) == ["cat", "dog", "axolotl"]
+
+
+def test_a_round_whose_measuring_was_cut_short_is_measured_by_the_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart in the seconds after publishing; no label comes any more."""
+    bench.config = CONFIG.model_copy(update={"queue": Queue(size=12, audit_share=0.5)})
+    bench.start()
+    bench.turn()
+    for task_id in list(bench.labelstudio.tasks_)[:50]:
+        bench.labelstudio.label(task_id)
+
+    def die(*_: object, **__: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr("backend.rounds.review.measure_slice", die)
+        with pytest.raises(Crash):
+            bench.turn()
+    done = bench.store.rounds.latest(1, RoundState.DONE)
+    assert done is not None
+    assert done.figures.get("audit_accuracy") is None
+    bench.start()
+    assert bench.turn() is not None
+    done = bench.store.rounds.latest(1, RoundState.DONE)
+    assert done is not None
+    assert done.why == "the last round was not measured to the end"
+    assert done.figures["audit_accuracy"]["n"] >= 10
+    assert bench.turn() is None
+
+
+def test_an_answer_that_is_corrected_in_the_audit_slice_is_measured_anew(bench: Bench) -> None:
+    """As many labels as before, but another truth."""
+    bench.config = CONFIG.model_copy(update={"queue": Queue(size=12, audit_share=0.5)})
+    bench.start()
+    bench.turn()
+    pool = bench.loop._front.pool  # type: ignore[union-attr]
+    slips = pool.task_ids[pool.in_audit(0.5)].tolist()[:8]
+
+    def accuracy() -> float:
+        done = bench.store.rounds.latest(1, RoundState.DONE)
+        assert done is not None
+        return float(done.figures["audit_accuracy"]["value"])
+
+    for task_id in bench.labelstudio.tasks_:
+        right, wrong = ("cat", "dog") if task_id % 2 else ("dog", "cat")
+        bench.labelstudio.label(task_id, wrong if task_id in slips else right)
+    bench.turn()
+    before = accuracy()
+    for task_id in slips:
+        task, now = bench.labelstudio.tasks_[task_id], bench.labelstudio._tick()
+        result = {**task.annotations[0].result[0], "value": {"choices": ["cat" if task_id % 2 else "dog"]}}
+        corrected = replace(task.annotations[0], result=(result,), updated_at=now)
+        bench.labelstudio.tasks_[task_id] = replace(task, annotations=(corrected,), updated_at=now)
+    bench.turn()
+    assert before < 0.9 < accuracy()
+
+
+def test_annotators_names_are_asked_for_again_where_the_answer_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.rounds.loop.QUIET", timedelta())
+    bench.turn()
+    annotators = bench.labelstudio.annotators
+
+    def fail(project_id: int) -> None:
+        raise LabelStudioError("502")
+
+    bench.labelstudio.annotators = fail
+    bench.labelstudio.label(1)
+    bench.turn()
+    assert bench.store.access.people() == {}
+    bench.labelstudio.annotators = annotators
+    bench.labelstudio.label(2)
+    bench.turn()
+    assert list(bench.store.access.people()) == [1]
 
 
 def test_ground_truth_wins(bench: Bench) -> None:

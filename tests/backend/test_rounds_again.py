@@ -115,6 +115,37 @@ def test_after_a_pause_doubtful_labels_are_asked_again_anew(room: Room) -> None:
     assert len(room.labelstudio.asked_again) == 2
 
 
+def test_doubtful_labels_are_asked_again_anew_when_the_overlap_was_changed(room: Room) -> None:
+    """Label Studio then sets every task's overlap, that of reopened ones too; so does closing."""
+    mistaken(room)
+    first = room.labelstudio.asked_again[-1]
+    for overlap in (2, 1):
+        room.labelstudio.info = replace(room.labelstudio.info, maximum_annotations=overlap)
+        room.labelstudio.now += timedelta(minutes=1)
+        room.turn()
+    assert room.labelstudio.asked_again[1:] == [first]
+
+    def update(project_id: int, **fields: Any) -> Any:
+        room.labelstudio.info = replace(room.labelstudio.info, **fields)
+        return room.labelstudio.info
+
+    room.labelstudio.update_project = update
+    for standing in ("paused", "running"):
+        room.labelstudio.now += timedelta(minutes=1)
+        save_stand(room.store, 1, standing, author="Ada", now=room.labelstudio.now)
+        room.turn()
+    asked = len(room.labelstudio.asked_again)
+    room.labelstudio.info = replace(room.labelstudio.info, maximum_annotations=0)
+    room.labelstudio.now += timedelta(minutes=1)
+    room.turn()
+    assert room.labelstudio.info.maximum_annotations == 1, "nextlabel opens it again"
+    room.labelstudio.label(90)
+    room.turn()
+    again = {task.task_id for task in room.front() if task.origin is Origin.RELABEL}
+    assert set(first) <= again
+    assert again <= {task for call in room.labelstudio.asked_again[asked:] for task in call}
+
+
 def test_a_second_answer_takes_a_task_off_the_list(room: Room) -> None:
     mistaken(room)
     first = next(task.task_id for task in room.front() if task.origin is Origin.RELABEL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,7 @@ from backend.config import Config, ProjectConfig
 from backend.config.installation import Store as StoreSection
 from backend.config.types import Queue, Rounds, Selection
 from backend.config.types import Target as TargetSection
-from backend.domain import EncoderError, LeaseLost, NextlabelError
+from backend.domain import RETRAIN, EncoderError, LeaseLost, NextlabelError
 from backend.labels.forms import Form
 from backend.labels.reading import read_all
 from backend.models import Decided
@@ -64,13 +65,15 @@ class FakeWords:
         LOG.append(f"fit {len(inputs)}")
         for step in range(4):
             progress("fine-tune", step + 1, 4)
-        self.known = {text.split()[0]: int(target) for text, target in zip(inputs, targets, strict=True)}
+        self.known = {
+            text.partition(" ")[0]: int(target) for text, target in zip(inputs, targets, strict=True)
+        }
 
     def predict(self, inputs: Sequence[str]) -> Probabilities:
         if self.known is None:
             raise BadInput("asked before it was fitted")
         LOG.append(f"predict {len(inputs)}")
-        found = np.array([self.known.get(text.split()[0], 0) for text in inputs], np.int64)
+        found = np.array([self.known.get(text.partition(" ")[0], 0) for text in inputs], np.int64)
         values = np.full((1, len(inputs), 2), 0.1, np.float32)
         values[0, np.arange(len(inputs)), found ^ int(self.wrong)] = 0.9
         return Probabilities(values)
@@ -466,7 +469,7 @@ def test_what_serves_answers_new_rows_only_once(bench: Bench) -> None:
     truth = [int("dog" in text) for text in pool.inputs(np.array([5, 8]))]
     assert again.targets.tolist() == truth
     np.testing.assert_allclose(again.scores, 0.9, atol=1e-6)
-    few = Serving(found.version, folder_of(bench.home, 1, 1), most=2)
+    few = Serving(found.version, folder_of(bench.home, 1, 1), found.source, most=2)
     few.decide(np.arange(10), pool.inputs)
     few.decide(np.array([9, 0]), pool.inputs)
     assert LOG[-1] == "predict 1"
@@ -483,6 +486,80 @@ def test_what_learned_other_labels_does_not_serve(bench: Bench) -> None:
     assert serving(bench.store, bench.home, 1, pool.kind) is None
     assert bench.due() == "30 labels, and other ones to tell apart"
     assert bench.train().labels == ("cat", "dog", "cow")
+
+
+def test_what_learned_another_part_of_the_task_does_not_serve(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
+) -> None:
+    """The label config asks about another field, which says the opposite: nobody is shown old answers."""
+    for id_, task in labelstudio.tasks_.items():
+        other = f"{'dog barks' if id_ % 2 else 'cat purrs'} {id_}"
+        labelstudio.tasks_[id_] = replace(task, data={**task.data, "other": other})
+    bench = Bench(store, labelstudio, encoder, tmp_path)
+    bench.label(30)
+    bench.train()
+    config = Config(**vars(CONFIG), store=StoreSection(home=bench.home))
+    trainer = TargetTrainer(bench.store, config, lambda project: ["false"], now=bench.clock)
+    rows = np.array([50, 51])
+    assert trainer.serving(bench.read()).decide(rows, bench.read().inputs).targets.tolist() == [0, 1]  # type: ignore[union-attr]
+    info = bench.labelstudio.info
+    bench.labelstudio.info = replace(info, label_config=info.label_config.replace("$text", "$other"))
+    pool = bench.read()
+    assert trainer.answers(pool) is None
+    assert bench.due() is not None
+    assert bench.train().number == 2
+    assert trainer.serving(pool).decide(rows, pool.inputs).targets.tolist() == [0, 1]  # type: ignore[union-attr]
+
+
+def test_the_answer_to_an_image_that_was_not_there_is_not_kept(bench: Bench) -> None:
+    """It is answered as an empty one; when it is there, it is looked at."""
+    bench.label(30)
+    bench.train()
+    pool = bench.read()
+    found = serving(bench.store, bench.home, 1, pool.kind)
+    assert found is not None
+    found.decide(np.array([50, 51]), lambda rows: ["", "dog"])
+    LOG.clear()
+    assert found.decide(np.array([50, 51]), lambda rows: ["cat"] * len(rows)).targets.tolist() == [0, 1]
+    assert LOG == ["predict 1"]
+
+
+def test_a_wish_is_not_granted_by_a_training_that_began_before_it(bench: Bench) -> None:
+    """One that was cut short goes on with the labels it knew; then comes the one that was asked for."""
+    bench.label(30)
+
+    def stop(step: str, done: int, total: int | None) -> None:
+        if LOG:
+            raise TrainingStopped("the worker restarts")
+
+    bench.progress = stop
+    with pytest.raises(TrainingStopped):
+        bench.train("30 labels")
+    bench.progress = lambda step, done, total: None
+    bench.label(25)
+    bench.store.deeds.wish(1, RETRAIN, by="Ada", now=bench.clock())
+    first = bench.train(str(bench.due()))
+    assert first.number == 1
+    assert bench.due() == "asked for"
+    second = bench.train(str(bench.due()))
+    assert second.labelled > first.labelled
+    assert bench.due() is None
+
+
+def test_what_serves_wants_a_round_in_the_same_moment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that is killed right after its decision leaves nothing to be asked for."""
+    bench.label(30)
+    finish = type(bench.store.targets).finish
+
+    def die(*arguments: Any, **named: Any) -> None:
+        finish(*arguments, **named)
+        raise Crash
+
+    monkeypatch.setattr(type(bench.store.targets), "finish", die)
+    with pytest.raises(Crash):
+        bench.train()
+    assert bench.store.targets.serving(1) is not None
+    assert bench.store.projects.get(1).wanted == "target 1 serves"
 
 
 def test_the_worker_starts_trains_and_serves(bench: Bench, tmp_path: Path) -> None:

@@ -132,6 +132,16 @@ def test_trouble_of_before_a_restart_is_over_when_it_works(shop: Shop) -> None:
     assert shop.store.projects.get(1).trouble is None
 
 
+def test_what_a_killed_worker_showed_last_is_over_when_another_takes_the_project(shop: Shop) -> None:
+    first = shop.worker()
+    shop.tick(first)
+    first._leave()
+    shop.store.projects.report(1, {"step": "encode", "done": 5, "total": 60})
+    shop.tick(shop.worker())
+    assert shop.rounds() == 1
+    assert shop.store.projects.get(1).progress is None
+
+
 def test_a_project_disconnected_while_another_is_worked_on_is_not_taken(shop: Shop) -> None:
     """Before this worker looks at it, or in the moment in which it takes the lease."""
     shop.store.projects.connect(replace(shop.labelstudio.info, id=2), {}, now=shop.clock.now())

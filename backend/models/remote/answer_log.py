@@ -8,6 +8,7 @@ import math
 import os
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ class AnswerLog:
 
     def add(self, rows: Sequence[int], answers: Sequence[Answer], sure: Sequence[tuple[float, ...]]) -> None:
         """Keep the answers of `rows`, and their confidences; flushed when this returns."""
+        kept: dict[int, _Kept] = {}
         try:
+            whole = self._file.stat().st_size
             with self._file.open("ab") as file:
                 for row, answer, confidences in zip(rows, answers, sure, strict=True):
                     items = json.dumps([answer.score, *answer.items], default=dict).encode() + b"\n"
@@ -76,11 +79,14 @@ class AnswerLog:
                     file.write(json.dumps(head).encode() + b"\n")
                     start = file.tell()
                     file.write(items)
-                    self._kept[row] = _Kept(confidences, start, len(items))
+                    kept[row] = _Kept(confidences, start, len(items))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
+            with suppress(OSError):  # what comes after a torn answer would not be found again
+                os.truncate(self._file, whole)
             raise StoreError(f"answers {self._file}: {error.strerror}") from error
+        self._kept |= kept
 
     def answer(self, row: int) -> Answer:
         """Read back what was answered about `row`."""
