@@ -106,7 +106,7 @@ class Projects:
             db.execute(sa.delete(project).where(project.c.id == project_id))
 
     def describe(self, found: Project) -> None:
-        """Take over title, label config and overlap; another one of the latter two counts as a change."""
+        """Take over title, label config and overlap; another one of the latter two wants a round."""
         with self._database.write() as db:
             known = _load(db, found.id)
             if found.maximum_annotations < 1:  # its queue is closed, and what it will be open with holds
@@ -125,6 +125,7 @@ class Projects:
                         label_config=found.label_config,
                         maximum_annotations=found.maximum_annotations,
                         change=project.c.change + int(differs),
+                        wanted="the project's settings changed" if differs else project.c.wanted,
                     )
                 )
 

@@ -453,6 +453,20 @@ def test_a_new_label_config_is_taken_up_although_its_first_reading_broke_off(ben
     assert list(done.figures["classes"]) == ["cat", "dog", "axolotl"]
 
 
+def test_a_new_label_config_waits_for_no_further_labels(bench: Bench) -> None:
+    """Rounds begin with ten new labels here; one label that came beside it does not hide it."""
+    bench.config = CONFIG.model_copy(update={"rounds": Rounds(reconcile_minutes=1, new_labels=10)})
+    bench.start()
+    bench.turn()
+    bench.labelstudio.label(bench.labelstudio.next()[0])
+    assert bench.turn() is None
+    bench.labelstudio.label(bench.labelstudio.next()[0])
+    config = bench.labelstudio.info.label_config.replace("</Choices>", '<Choice value="axolotl"/></Choices>')
+    bench.labelstudio.info = replace(bench.labelstudio.info, label_config=config)
+    assert bench.turn() is not None
+    assert bench.turn() is None
+
+
 def test_a_round_whose_measuring_was_cut_short_is_measured_by_the_next(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
