@@ -31,24 +31,26 @@ class Unreadable(dict[int, Trouble]):
         try:
             self._read(rows)
             if not read_only and file.exists():
-                self._write("w", list(self))
+                fresh = file.with_suffix(".new")
+                _write(fresh, "w", self)
+                fresh.replace(file)
         except OSError as error:
             raise StoreError(f"{file}: {error.strerror}; expected a file to write to") from error
 
     def settle(self, rows: Sequence[int], found: Mapping[int, Trouble]) -> None:
         """Take over what became of `rows`, flushed when this returns: those not `found` can be read."""
-        told = [row for row in rows if self.get(row) != found.get(row)]
+        told = {row: found.get(row) for row in rows if self.get(row) != found.get(row)}
         if not told:
             return
-        for row in told:
-            if row in found:
-                self[row] = found[row]
-            else:
-                del self[row]
         try:
-            self._write("a", told)
+            _write(self._file, "a", told)
         except OSError as error:
             raise StoreError(f"{self._file}: {error.strerror}") from error
+        for row, trouble in told.items():
+            if trouble is None:
+                del self[row]
+            else:
+                self[row] = trouble
 
     def _read(self, rows: int) -> None:
         lines = self._file.read_text("utf-8").splitlines() if self._file.exists() else []
@@ -62,9 +64,10 @@ class Unreadable(dict[int, Trouble]):
             elif row < rows:
                 self[row] = Trouble(why, passing)
 
-    def _write(self, mode: str, rows: Sequence[int]) -> None:
-        told = [(row, *(self.get(row) or (None, False))) for row in rows]
-        with self._file.open(mode, encoding="utf-8") as file:
-            file.writelines(json.dumps(each) + "\n" for each in told)
-            file.flush()
-            os.fsync(file.fileno())
+
+def _write(file: Path, mode: str, told: Mapping[int, Trouble | None]) -> None:
+    lines = [json.dumps([row, *(trouble or (None, False))]) + "\n" for row, trouble in told.items()]
+    with file.open(mode, encoding="utf-8") as stream:
+        stream.writelines(lines)
+        stream.flush()
+        os.fsync(stream.fileno())
