@@ -95,7 +95,7 @@ def shares_of(store: Store, project_id: int) -> Held[Shares]:
 def save_budget(
     store: Store, project_id: int, given: Mapping[str, Any], *, revision: int, author: str, now: datetime
 ) -> Held[Budget]:
-    """Check a whole budget and save it.
+    """Check a whole budget and save it; a queue that its target closed is thereby open to be measured anew.
 
     revision: of the budget that the form showed
     raises:   FieldErrors; Outdated when somebody saved since. Nothing is saved then
@@ -103,8 +103,10 @@ def save_budget(
     before = budget_of(store, project_id)
     budget = parse_and_check(given, now=now, before=before.value)
     content = as_fields(budget)
+    closure = store.closures.get(project_id)
+    reached = closure is not None and closure.closed and any(r["kind"] == "target" for r in closure.reasons)
     saved = store.settings.save(
-        project_id, BUDGET, content, revision=revision, author=_author(author), now=now
+        project_id, BUDGET, content, revision=revision, author=_author(author), now=now, anew=reached
     )
     return _held(saved, budget)
 

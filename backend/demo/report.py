@@ -115,8 +115,11 @@ def cost(
     each = [
         next((getattr(point, unit) for point in order if point.headline >= goal), None) for order in orders
     ]
-    furthest = max(getattr(order[-1], unit) for order in orders)
-    return Cost(unit, getattr(played[-1], unit), Needed(goal, tuple(each), furthest))
+    ends = [getattr(order[-1], unit) for order in orders]
+    short = [end for end, reached in zip(ends, each, strict=True) if reached is None]
+    return Cost(
+        unit, getattr(played[-1], unit), Needed(goal, tuple(each), min(short) if short else max(ends))
+    )
 
 
 def write(report: Report, file: Path) -> None:

@@ -181,12 +181,15 @@ class Media(Connection):
             if length.isdigit() and int(length) > self._limits.file_bytes:
                 raise MediaError(self._too_heavy(what, f"{int(length) / 1e6:.1f} MB"))
             return
+        passing = status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
         if location.ours:
             if status in GATEWAY:
                 raise Unreachable(f"{what}: Label Studio at {self.url} answers HTTP {status}")
             # Label Studio answers 500 for an upload that it does not have
-            raise MediaError(f"{what}: Label Studio answers HTTP {status}, not an image; is it still there?")
-        passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+            missing = "" if passing else "; is it still there?"
+            line = f"{what}: Label Studio answers HTTP {status}, not an image{missing}"
+            raise MediaError(line, passing=passing)
+        passing = passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         host = urlsplit(location.url).hostname
         raise MediaError(f"{what}: {host} answers HTTP {status}, not an image", passing=passing)
 

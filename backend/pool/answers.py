@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ class ControlAnswers:
     """Targets of one control tag over a pool's rows.
 
     targets:  (n, ...) by the kind's form   has_target: (n,)   is_truth: (n,) the target is ground truth
-    given:    every answer that can be read, by row, oldest first
+    given:    the answers that can be read, by row, oldest first, one of each annotator
     head:     what learned them, None while they are too few
     """
 
@@ -40,11 +40,11 @@ class ControlAnswers:
     def read(self, row: int, submitted: Sequence[Answer]) -> None:
         """Take in what was submitted of the task in `row`; ground truth goes before all other answers."""
         truth = any(answer.ground_truth for answer in submitted)
-        given = [
+        given = _one_of_each(
             Given(row, answer.completed_by, target, answer.ground_truth, answer.lead_time)
             for answer in submitted
             if (target := self.kind.target(answer.result)) is not None
-        ]
+        )
         counted = [each.target for each in given if each.ground_truth or not truth]
         target = self.kind.agree(counted) if counted else None
         self.drop(row)
@@ -72,3 +72,15 @@ class ControlAnswers:
     def unknown_labels(self) -> list[str]:
         """Labels in answers that the config does not have (any more)."""
         return sorted({name for names in self.unknown.values() for name in names})
+
+
+def _one_of_each(given: Iterable[Given]) -> list[Given]:
+    """Keep the latest answer of each known annotator, ground truth first: nobody outvotes the others."""
+    kept: dict[Hashable, Given] = {}
+    for place, each in enumerate(given):
+        who = ("unknown", place) if each.annotator is None else each.annotator
+        before = kept.get(who)
+        if before is None or each.ground_truth or not before.ground_truth:
+            kept.pop(who, None)
+            kept[who] = each
+    return list(kept.values())

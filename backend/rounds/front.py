@@ -135,6 +135,7 @@ class FrontMaker:
             "unanswered": int(pool.unanswered().sum()),
             "strategy": self._config.selection.strategy,
             "form": pool.kind.form.value,
+            "question": f"{pool.kind.control} {pool.kind.source}",
             "classes": pool.primary.counts(pool.live),
             "unknown_labels": pool.primary.unknown_labels,
             "unreadable": self._unreadable(),

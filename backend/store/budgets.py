@@ -69,8 +69,9 @@ class Settings:
         revision: int,
         author: str,
         now: datetime,
+        anew: bool = False,
     ) -> Setting:
-        """Write the next revision, and wake the worker; what equals the current one is not written again.
+        """Write the next revision, and wake the worker; what equals the current one is written `anew` only.
 
         revision: the one that `content` was made from, 0 for none
         raises:   Outdated when somebody saved after that; nothing is written then
@@ -81,7 +82,8 @@ class Settings:
                 raise NotFound(
                     f"project {project_id} is not connected; connect it with: nextlabel connect {project_id}"
                 )
-            if known is not None and known.revision == revision and known.content == content:
+            same = known is not None and known.revision == revision and known.content == content
+            if known is not None and same and not anew:
                 return known
             fresh = Setting(subject, revision + 1, now, author, dict(content))
             if (known.revision if known else 0) != revision:

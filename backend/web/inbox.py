@@ -111,7 +111,8 @@ class Inbox:
         first = entries[0]
         if isinstance(first.what, Heard):
             items = [item for entry in entries if isinstance(entry.what, Heard) for item in entry.what.items]
-            self._store.annotations.heard(first.what.project_id, items, now=first.at)
+            # the last one's time: a page that Label Studio listed before it does not know of it
+            self._store.annotations.heard(first.what.project_id, items, now=entries[-1].at)
         else:
             first.what()
 

@@ -219,6 +219,39 @@ def test_the_target_is_reached_when_the_metric_is_surely_above_it_and_stays_so(d
     assert not desk.settle().closed, "but for a higher target"
 
 
+def test_saving_the_budget_again_opens_what_its_target_closed_where_it_no_longer_holds(desk: Desk) -> None:
+    """Labels were corrected; the budget is the same, word for word."""
+    desk.budget(target_value="0.9")
+    desk.measure(low=0.91)
+    assert desk.settle().closed
+    desk.measure(low=0.8)
+    assert desk.settle().closed
+    desk.budget(target_value="0.9")
+    assert not desk.settle().closed
+
+
+def test_what_was_measured_of_another_question_reaches_no_target(desk: Desk) -> None:
+    """The label config was changed: other classes, or the same of another part of the task."""
+    desk.budget(target_value="0.9")
+    asked = {"form": "classes", "question": "label text", "classes": {"spam": 40, "ham": 60}}
+    reached = {"metric": "accuracy", "value": 0.97, "low": 0.95, "high": 0.98, "n": 300}
+    rounds = [
+        {**asked, "audit_accuracy": reached},
+        {**asked, "classes": {"spam": 0, "ham": 0, "offer": 0}},
+        {**asked, "question": "label title"},
+        asked,
+    ]
+    closed = []
+    for number, figures in enumerate(rounds, start=1):
+        desk.store.rounds.start(1, number, 1, "test", now=desk.clock())
+        desk.store.rounds.finish(1, number, 1, change=1, steps=[], figures=figures, now=desk.clock())
+        if number > 1:
+            closed.append(desk.settle().closed)
+    assert closed == [False, False, False]
+    desk.store.rounds.add_figures(1, 4, {"audit_accuracy": reached})
+    assert desk.settle().closed
+
+
 def test_another_metric_can_be_the_target(desk: Desk) -> None:
     desk.budget(target_value="0.9", target_metric="macro_f1")
     desk.measure(low=0.95)

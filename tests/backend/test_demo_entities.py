@@ -276,6 +276,9 @@ def test_tokens_are_told_beside_labels(report, tmp_path):
     assert "entity F1 of nextlabel with 20 labels" in (tmp_path / "plot.html").read_text()
     never = cost(ENTITIES.words, report.nextlabel, report.orders, 0.9)
     assert "that is more than 300 against 240" in never.sentence
+    wordy = [curve(0.2, 0.95, tokens=50), curve(0.2, 0.5), curve(0.2, 0.6)]
+    never = cost(ENTITIES.words, report.nextlabel, wordy, 0.9)
+    assert "that is more than 200 against 240" in never.sentence, "those that do not arrive read no more"
 
 
 def test_classes_count_no_tokens(report):

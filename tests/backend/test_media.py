@@ -426,6 +426,17 @@ def test_silence_is_given_up_and_may_pass(media: Any, server: Server) -> None:
     assert busy.passing
 
 
+@pytest.mark.parametrize(("status", "passing"), [(408, True), (429, True), (404, False), (500, False)])
+def test_label_studio_being_busy_is_no_image_that_is_missing(
+    media: Any, server: Server, status: int, passing: bool
+) -> None:
+    """It answers 500 for an upload that it does not have."""
+    server.serves("/data/a", b"", status)
+    [refused] = media().fetch_many([(1, "/data/a")])
+    assert f"Label Studio answers HTTP {status}" in str(refused)
+    assert refused.passing is passing
+
+
 def test_a_broken_transfer_leaves_nothing(media: Any, server: Server, tmp_path: Path) -> None:
     """The connection ends in the middle: no half file is taken for the image, now or next time."""
 

@@ -107,6 +107,28 @@ def test_the_rows_that_were_labelled_last_are_known(
     assert (last(2), last(4), last(99), last(0)) == ([9, 4], [5, 2, 9, 4], [5, 2, 9, 4], [])
 
 
+def test_one_annotator_counts_once(store: Store, labelstudio: Any, encoder: Any, tmp_path: Path) -> None:
+    """By the latest answer, or the ground truth; answers of nobody known are all counted."""
+    for label, user in (("dog", 1), ("dog", 1), ("cat", 1), ("cat", 2)):
+        labelstudio.label(2, label, user=user)
+    for label, user in (("dog", 1), ("cat", 2), ("cat", 2)):
+        labelstudio.label(4, label, user=user)
+    task = labelstudio.tasks_[4]
+    marked = (task.annotations[0], replace(task.annotations[1], ground_truth=True), task.annotations[2])
+    labelstudio.tasks_[4] = replace(task, annotations=marked)
+    for label in ("dog", "cat", "cat"):
+        labelstudio.label(6, label, user=None)
+    given = opened(store, labelstudio, encoder, tmp_path, SEVERAL).primary.given
+    found = {
+        row: [(each.annotator, each.target, each.ground_truth) for each in given[row]] for row in (1, 3, 5)
+    }
+    assert found == {
+        1: [(1, 0, False), (2, 0, False)],
+        3: [(1, 1, False), (2, 0, True)],
+        5: [(None, 1, False), (None, 0, False), (None, 0, False)],
+    }
+
+
 def test_what_tags_are_called_is_embedded_as_their_texts_are(
     store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
 ) -> None:

@@ -335,3 +335,18 @@ def test_a_job_is_whole_after_it_was_saved(tmp_path: Path) -> None:
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
     assert [step["labels"] for step in played[0]] == [4, 8, 12, 16, 20]
     np.testing.assert_array_equal(again.names, job.names)
+
+
+def test_a_pair_and_the_same_pair_swapped_are_one(run: Run, tmp_path: Path) -> None:
+    """Else what is held out would be known from its mirror image, and so would a test file's."""
+    rows = paired(0, 80)
+    mirrored = [[second, first, "right" if side == "left" else "left"] for first, second, side in rows]
+    header = ["a note", "b note", "answer"]
+    file = write(tmp_path / "pairs.csv", header, [*rows, *mirrored])
+    test = write(tmp_path / "test.csv", header, [*mirrored[:5], *paired(1, 30)])
+    options = ("--text", "a note, b note", "--label", "answer", "--test", str(test), "--kind", "pairs")
+    done = run(str(file), *options, "--strategies", "margin", "--out", str(tmp_path / "out"), *QUICK)
+    assert done.exit_code == 0, done.output
+    notes = " ".join(json.loads(done.stdout)["notes"])
+    assert "80 of 160 rows" in notes
+    assert "leak: 5 of the" in notes

@@ -1,13 +1,13 @@
 """Between a webhook and the store: in order, together when the store is busy, and never a long wait."""
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
 from werkzeug.exceptions import ServiceUnavailable
 
-from backend.domain import Annotation, NotFound, Project
+from backend.domain import Annotation, NotFound, Project, Task
 from backend.store import Store
 from backend.web import inbox as module
 from backend.web.inbox import Heard, Inbox
@@ -59,6 +59,20 @@ def test_while_the_store_is_stuck_put_says_so_at_once_and_all_is_written_in_orde
     inbox.close()
     assert stored(store) == [id_ for id_ in range(1, 101) if id_ != 7]
     assert store.projects.get(1).change == before + 2
+
+
+def test_a_label_that_waited_is_newer_than_a_page_that_was_listed_meanwhile(store):
+    """The store was stuck: the page, written last, does not know of the label, which is no deletion."""
+    free, inbox = threading.Event(), Inbox(store, patience=0.01)
+    inbox.put(free.wait, at=NOW)
+    for seconds, id_ in ((0, 1), (40, 2)):
+        inbox.put(heard(id_), at=NOW + timedelta(seconds=seconds))
+    free.set()
+    inbox.close()
+    known = Annotation(1, 11, (), False, False, 1, 1.0, NOW, NOW)
+    listed, written = NOW + timedelta(seconds=30), NOW + timedelta(seconds=41)
+    store.tasks.record(1, [Task(11, {"text": "x"}, NOW, (known,))], asked_at=listed, now=written)
+    assert stored(store) == [1, 2]
 
 
 def test_one_that_cannot_be_written_does_not_take_the_others_with_it(store, caplog):

@@ -65,7 +65,9 @@ def _read(file: Path, columns: Sequence[tuple[str, str]]) -> list[Answered]:
                 f"{file}, line {each.line}: {answer[:60]!r} is neither side; expected left or right, first "
                 f"or second, 1 or 2, a or b, or the name of a column: {columns[0][1]!r} or {columns[1][1]!r}"
             )
-        found.append(Answered(tuple(texts), side))
+        # in one order, so that a pair and the same pair swapped are one
+        swapped = texts[0] > texts[1]
+        found.append(Answered(tuple(sorted(texts)), 1 - side if swapped else side))
     return found
 
 
