@@ -66,9 +66,10 @@ class AnswerLog:
     def add(self, rows: Sequence[int], answers: Sequence[Answer], sure: Sequence[tuple[float, ...]]) -> None:
         """Keep the answers of `rows`, and their confidences; flushed when this returns."""
         kept: dict[int, _Kept] = {}
+        whole: int | None = None
         try:
-            whole = self._file.stat().st_size
             with self._file.open("ab") as file:
+                whole = file.tell()
                 for row, answer, confidences in zip(rows, answers, sure, strict=True):
                     items = json.dumps([answer.score, *answer.items], default=dict).encode() + b"\n"
                     head: dict[str, Any] = {
@@ -83,8 +84,9 @@ class AnswerLog:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            with suppress(OSError):  # what comes after a torn answer would not be found again
-                os.truncate(self._file, whole)
+            if whole is not None:
+                with suppress(OSError):  # what comes after a torn answer would not be found again
+                    os.truncate(self._file, whole)
             raise StoreError(f"answers {self._file}: {error.strerror}") from error
         self._kept |= kept
 
