@@ -177,13 +177,15 @@ class Pages:
     def curve(self, project_id: int, *, points: int = CURVE_POINTS) -> list[Measured]:
         """List what was measured, oldest first, thinned to about `points` rounds, the last one among them.
 
-        Of the figures only what the curve needs is taken out of the JSON, by the database.
+        It begins where the question that is asked today was asked first. Of the figures only what the curve
+        needs is taken out of the JSON, by the database.
         """
         mine = round_table.c.project_id == project_id
         with self._database.read() as db:
             numbers = db.scalars(sa.select(round_table.c.number).where(mine)).all()
             wanted = _thinned(sorted(numbers), points)
-            figures, found = round_table.c.figures, []
+            figures, asked = round_table.c.figures, None
+            found: list[Measured] = []
             for chunk in chunks(wanted):
                 query = (
                     sa.select(
@@ -191,11 +193,16 @@ class Pages:
                         figures["labelled"].as_integer().label("labelled"),
                         round_table.c.finished_at,
                         figures["audit_accuracy"].as_json().label("accuracy"),
+                        figures["question"].as_string().label("question"),
                     )
                     .where(mine, round_table.c.number.in_(chunk), round_table.c.state == RoundState.DONE)
                     .order_by(round_table.c.number)
                 )
-                found += [Measured(*row) for row in db.execute(query) if row.labelled is not None]
+                for *measured, question in db.execute(query):
+                    if question not in (None, asked):  # rounds of old did not write it down
+                        found, asked = found if asked is None else [], question
+                    if measured[1] is not None:
+                        found.append(Measured(*measured))
         return found
 
     def map(self, project_id: int) -> PoolMap | None:
