@@ -126,11 +126,12 @@ class Worker:
             return None
         seconds = self._config.rounds.lease_seconds
         lease = self._store.leases.take(project_id, self._holder, now=utc_now(), seconds=seconds)
-        if lease is not None and not self._is_connected(project_id):
+        if lease is None:
+            return None
+        if not self._is_connected(project_id):
             self._store.leases.release(lease, now=utc_now())
             return None
-        if lease is not None:
-            self._store.projects.report(project_id, None)  # what a killed worker showed last
+        self._store.projects.report(project_id, None)  # what a killed worker showed last
         return lease
 
     def _is_connected(self, project_id: int) -> bool:

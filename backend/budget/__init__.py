@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backend.budget import wording
 from backend.budget.advice import Advice, Purchase, Reason, Recommendation, recommend
-from backend.budget.allowance import Allowance, Kind, Limit, Measured, allowance, measured
+from backend.budget.allowance import Allowance, Limit, Measured, allowance, measured
 from backend.budget.closing import give_back
 from backend.budget.gate import Gate
 from backend.budget.live import (
@@ -25,7 +25,7 @@ from backend.budget.live import (
     with_shares,
 )
 from backend.budget.spent import Pace, Spent, pace, spent
-from backend.budget.terms import METRICS, Budget, FieldErrors, as_fields, parse_and_check
+from backend.budget.terms import METRICS, Budget, FieldErrors, Kind, as_fields, parse_and_check
 
 __all__ = [
     "METRICS",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any
 
 from backend.budget import wording
 from backend.budget.live import Held, Stand, Standing, budget_of, stand_of
 from backend.budget.spent import Pace, Spent, pace, spent
 from backend.budget.surely import surely_above
-from backend.budget.terms import Budget
+from backend.budget.terms import Budget, Kind
 from backend.domain import RoundState
 from backend.store import Closure, Round, Store
 
@@ -22,18 +22,6 @@ LOOKED_BACK = 50
 
 SOON = 20
 """With so few labels left Label Studio is asked more often: who has a task open may be the last."""
-
-
-class Kind(enum.StrEnum):
-    """What limits a project."""
-
-    PAUSED = "paused"
-    CLOSED = "closed"
-    LABELS = "labels"
-    HOURS = "hours"
-    MONEY = "money"
-    DEADLINE = "deadline"
-    TARGET = "target"
 
 
 @dataclass(frozen=True)
@@ -149,11 +137,8 @@ def allowance(store: Store, project_id: int, *, now: datetime) -> Allowance:
 
 def measured(store: Store, project_id: int, metric: str) -> Measured | None:
     """Look up the last measurement of a metric on the audit slice; None while today's question has none."""
-    asked = None
-    for each in store.rounds.recent(project_id, RoundState.DONE, limit=LOOKED_BACK):
-        asked = asked or _question(each)
-        if _question(each) != asked:
-            return None
+    rounds = store.rounds.recent(project_id, RoundState.DONE, limit=LOOKED_BACK)
+    for each in takewhile(lambda each: _question(each) == _question(rounds[0]), rounds):
         figures = each.figures.get(f"audit_{metric}")
         if figures:
             value, low, high = (float(figures[name]) for name in ("value", "low", "high"))

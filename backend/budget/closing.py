@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from backend.budget.allowance import Allowance, Kind
+from backend.budget.allowance import Allowance
+from backend.budget.terms import Kind
 from backend.config.spending import Notify
 from backend.domain import Project
 from backend.store import Closure, Store

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Generic, TypeVar
 
-from backend.budget.terms import Budget, FieldErrors, as_fields, from_fields, parse_and_check
+from backend.budget.terms import Budget, FieldErrors, Kind, as_fields, from_fields, parse_and_check
 from backend.config import ProjectConfig
 from backend.domain import ConfigError
 from backend.store import Setting, Store
@@ -104,7 +104,8 @@ def save_budget(
     budget = parse_and_check(given, now=now, before=before.value)
     content = as_fields(budget)
     closure = store.closures.get(project_id)
-    reached = closure is not None and closure.closed and any(r["kind"] == "target" for r in closure.reasons)
+    closed_for = closure.reasons if closure is not None and closure.closed else ()
+    reached = any(reason["kind"] == Kind.TARGET for reason in closed_for)
     saved = store.settings.save(
         project_id, BUDGET, content, revision=revision, author=_author(author), now=now, anew=reached
     )

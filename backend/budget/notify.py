@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from backend.budget import wording
-from backend.budget.allowance import Allowance, Kind
+from backend.budget.allowance import Allowance
+from backend.budget.terms import Kind
 from backend.config.spending import Notify
 from backend.domain import ConfigError, NextlabelError
 from backend.store import Closure, Store

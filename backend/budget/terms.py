@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time
@@ -16,6 +17,18 @@ METRICS = ("accuracy", "macro_f1", "micro_f1", "entity_f1", "spearman", "r2")
 MOST_MINUTES = Decimal(60)
 LEAST_GAIN = Decimal("0.5")
 MILLISECONDS_PER_HOUR = 3_600_000
+
+
+class Kind(enum.StrEnum):
+    """What limits a project."""
+
+    PAUSED = "paused"
+    CLOSED = "closed"
+    LABELS = "labels"
+    HOURS = "hours"
+    MONEY = "money"
+    DEADLINE = "deadline"
+    TARGET = "target"
 
 
 class FieldErrors(NextlabelError):

@@ -117,9 +117,8 @@ def cost(
     ]
     ends = [getattr(order[-1], unit) for order in orders]
     short = [end for end, reached in zip(ends, each, strict=True) if reached is None]
-    return Cost(
-        unit, getattr(played[-1], unit), Needed(goal, tuple(each), min(short) if short else max(ends))
-    )
+    furthest = min(short, default=max(ends))
+    return Cost(unit, getattr(played[-1], unit), Needed(goal, tuple(each), furthest))
 
 
 def write(report: Report, file: Path) -> None:

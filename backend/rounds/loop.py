@@ -117,20 +117,19 @@ class ProjectLoop:
         )
         self._when.served = reading.project.model_version
         self._when.changed()
-        if reading.project.maximum_annotations != self._overlap:
-            self._overlap = reading.project.maximum_annotations
-            self._forget_asked_again()
+        overlap = reading.project.maximum_annotations
+        if self._front is not None and overlap != self._overlap:  # such as by closing, and by opening again
+            self._front.forget_asked_again()
+        self._overlap = overlap
         if before.webhook_seen_at is not None and reading.counts.annotations:
             log.info("project %s: a poll found annotations that no webhook announced", self._project_id)
             self._store.projects.webhook_seen(self._project_id, now=None)
-        allowed = self._gate.settle(
+        self._gate.settle(
             self._labelstudio,
             self._store.projects.get(self._project_id),
             check=lambda: self._store.leases.check(lease, now=self._now()),
             seen=reading.project,
         )
-        if allowed.closed:
-            self._forget_asked_again()
         return reading
 
     # --- what ----------------------------------------------------------------------------------------
@@ -241,10 +240,6 @@ class ProjectLoop:
             )
             self._front_for = known.label_config
         return self._front
-
-    def _forget_asked_again(self) -> None:
-        if self._front is not None:
-            self._front.forget_asked_again()
 
     def _new_review(self) -> Review:
         return Review(

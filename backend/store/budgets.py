@@ -82,8 +82,7 @@ class Settings:
                 raise NotFound(
                     f"project {project_id} is not connected; connect it with: nextlabel connect {project_id}"
                 )
-            same = known is not None and known.revision == revision and known.content == content
-            if known is not None and same and not anew:
+            if known is not None and not anew and (known.revision, known.content) == (revision, content):
                 return known
             fresh = Setting(subject, revision + 1, now, author, dict(content))
             if (known.revision if known else 0) != revision:

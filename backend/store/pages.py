@@ -184,8 +184,9 @@ class Pages:
         with self._database.read() as db:
             numbers = db.scalars(sa.select(round_table.c.number).where(mine)).all()
             wanted = _thinned(sorted(numbers), points)
-            figures, asked = round_table.c.figures, None
+            figures = round_table.c.figures
             found: list[Measured] = []
+            asked: str | None = None
             for chunk in chunks(wanted):
                 query = (
                     sa.select(
@@ -200,7 +201,9 @@ class Pages:
                 )
                 for *measured, question in db.execute(query):
                     if question not in (None, asked):  # rounds of old did not write it down
-                        found, asked = found if asked is None else [], question
+                        if asked is not None:
+                            found.clear()
+                        asked = question
                     if measured[1] is not None:
                         found.append(Measured(*measured))
         return found

@@ -120,7 +120,7 @@ class TargetTrainer:
         known = self._serving.get(project_id)
         if found is None:
             self._serving.pop(project_id, None)
-        elif known is None or known.version.number != found.version.number or known.source != found.source:
+        elif known is None or known.version.number != found.version.number:
             self._serving[project_id] = found
         return self._serving.get(project_id)
 

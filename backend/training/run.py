@@ -86,11 +86,10 @@ class Trainer:
             fetch=self.fetch,
         )
         name = chosen(pool.kind, self.config)
-        last = self.store.targets.latest(self.project_id)
-        version = self._version(lease, pool, name, why)
-        begun = last is None or version.number != last.number
+        resumed = self._resumed(lease, pool, name)
+        version = resumed or self._begun(lease, pool, name, why)
         # one that was cut short does not know what was labelled before somebody asked for another
-        if asked_at is not None and (begun or asked_at <= version.started_at):
+        if asked_at is not None and (resumed is None or asked_at <= resumed.started_at):
             self.store.deeds.grant(self.project_id, RETRAIN, asked_at)
         log.info("project %s: target %s (%s): %s", self.project_id, version.number, name, version.why)
         self._counted = time.monotonic()
@@ -112,8 +111,8 @@ class Trainer:
             raise
         return self.store.targets.get(self.project_id, version.number)
 
-    def _version(self, lease: Lease, pool: TaskPool, name: str, why: str) -> TargetVersion:
-        """Go on with the training that was cut short, if it is the same one, or begin the next."""
+    def _resumed(self, lease: Lease, pool: TaskPool, name: str) -> TargetVersion | None:
+        """Go on with the training that was cut short, if it is the same one; else write down why not."""
         last = self.store.targets.latest(self.project_id)
         if last is not None and last.state is TrainingState.RUNNING:
             if last.name == name and suits(last, pool.kind) and last.attempt < MOST_ATTEMPTS:
@@ -127,6 +126,10 @@ class Trainer:
             clear(folder_of(self.home, self.project_id, last.number))
             if last.attempt >= MOST_ATTEMPTS:
                 raise NextlabelError(f"project {self.project_id}: target {last.number} {reason}")
+        return None
+
+    def _begun(self, lease: Lease, pool: TaskPool, name: str, why: str) -> TargetVersion:
+        """Begin the next training."""
         version = self.store.targets.begin(
             lease,
             why=why,
@@ -135,7 +138,7 @@ class Trainer:
             form=pool.kind.form,
             labels=pool.kind.labels,
             change=pool.change,
-            figures={"options": options_of(name, self.config), "source": pool.kind.source},
+            figures=self._settings(pool, name),
             now=self.now(),
         )
         clear(folder_of(self.home, self.project_id, version.number))
@@ -180,13 +183,12 @@ class Trainer:
         verdict = Court(self.store, self.config, self.home, self.fetch, self.pause).judge(
             pool, version.number, examples, model
         )
-        options = options_of(version.name, self.config)
         self.store.targets.finish(
             lease,
             version.number,
             labelled=len(examples.rows),
             seconds=self._elapsed(),
-            figures={"options": options, "source": pool.kind.source, **verdict.figures},
+            figures={**self._settings(pool, version.name), **verdict.figures},
             decision=verdict.words,
             serves=verdict.serves,
             now=self.now(),
@@ -194,6 +196,9 @@ class Trainer:
         log.info("project %s: %s", self.project_id, verdict.words)
         serving = self.store.targets.serving(self.project_id)
         prune(self.home, self.project_id, {serving.number} if serving else set())
+
+    def _settings(self, pool: TaskPool, name: str) -> dict[str, Any]:
+        return {"options": options_of(name, self.config), "source": pool.kind.source}
 
     # --- what is said of it ------------------------------------------------------------------------------
 

@@ -26,12 +26,11 @@ AT_ONCE = 256
 class Serving:
     """One version of a target, and what it answered.
 
-    version: which one   source: the part of a task that it is asked about   form, labels: of its targets
+    version: which one   form, labels: of its targets
     """
 
-    def __init__(self, version: TargetVersion, folder: Path, source: str, *, most: int = REMEMBERED) -> None:
+    def __init__(self, version: TargetVersion, folder: Path, *, most: int = REMEMBERED) -> None:
         self.version = version
-        self.source = source
         self.form = Form(version.form)
         self.labels = version.labels
         self._folder = folder
@@ -83,7 +82,7 @@ def serving(store: Store, home: Path, project_id: int, kind: LabelKind) -> Servi
     if version is None or not suits(version, kind):
         return None
     folder = folder_of(home, project_id, version.number)
-    return Serving(version, folder, kind.source) if folder.is_dir() else None
+    return Serving(version, folder) if folder.is_dir() else None
 
 
 def suits(version: TargetVersion, kind: LabelKind) -> bool:

@@ -173,6 +173,13 @@ class Pictures:
         return rows, {place: "no picture" for place, size in enumerate(sizes) if size == 0}
 
 
+def away() -> NextlabelError:
+    """What fetching ends with where the host does not answer at the moment."""
+    error = NextlabelError("no answer")
+    error.passing = True  # type: ignore[attr-defined]
+    return error
+
+
 def test_an_image_that_cannot_be_read_stops_nobody(store: Store, labelstudio: Any, tmp_path: Path) -> None:
     """It gets an embedding of zeros, and its task and reason are kept to be told."""
     (tmp_path / "good").write_bytes(b"x")
@@ -236,9 +243,8 @@ def test_an_image_whose_host_was_away_is_asked_for_again(
 ) -> None:
     """What failed in passing gets its embedding later; what is broken for good is left alone."""
     (tmp_path / "good").write_bytes(b"x")
-    away, asked = NextlabelError("no answer"), []
-    away.passing = True  # type: ignore[attr-defined]
-    answers = {1: away, 2: NextlabelError("broken")}
+    asked = []
+    answers = {1: away(), 2: NextlabelError("broken")}
 
     def fetch(pairs: Sequence[tuple[int, str]]) -> list[Path | NextlabelError]:
         asked.append([task for task, _ in pairs])
@@ -264,9 +270,7 @@ def test_an_image_whose_host_was_away_is_not_forgotten(
     """Neither by a retry that breaks off, nor by a process that ends; and what is broken stays told."""
     monkeypatch.setattr("backend.pool.encoded.AGAIN_SECONDS", 0)
     (tmp_path / "good").write_bytes(b"x")
-    away = NextlabelError("no answer")
-    away.passing = True  # type: ignore[attr-defined]
-    answers: dict[int, Any] = {1: away, 2: NextlabelError("broken")}
+    answers: dict[int, Any] = {1: away(), 2: NextlabelError("broken")}
 
     def fetch(pairs: Sequence[tuple[int, str]]) -> list[Path | NextlabelError]:
         if answers[1] is None:
@@ -299,9 +303,7 @@ def test_the_proxy_sees_an_image_that_came_late(
     monkeypatch.setattr("backend.pool.encoded.AGAIN_SECONDS", 0)
     monkeypatch.setattr("backend.pool.cache.FEW", 2)
     (tmp_path / "good").write_bytes(b"x")
-    away = NextlabelError("no answer")
-    away.passing = True  # type: ignore[attr-defined]
-    answers: dict[int, Any] = {1: away}
+    answers: dict[int, Any] = {1: away()}
 
     def fetch(pairs: Sequence[tuple[int, str]]) -> list[Path | NextlabelError]:
         return [answers.get(task, tmp_path / "good") for task, _ in pairs]

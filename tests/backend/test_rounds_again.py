@@ -49,6 +49,18 @@ class Room:
             self.loop.run(self.lease, why)
         self.loop.tidy(busy=False)
 
+    def stand(self, standing: str) -> None:
+        """Pause the project or go on, in a Label Studio that takes the change."""
+
+        def update(project_id: int, **fields: Any) -> Any:
+            self.labelstudio.info = replace(self.labelstudio.info, **fields)
+            return self.labelstudio.info
+
+        self.labelstudio.update_project = update
+        self.labelstudio.now += timedelta(minutes=1)
+        save_stand(self.store, 1, standing, author="Ada", now=self.labelstudio.now)
+        self.turn()
+
     def front(self) -> list[Any]:
         current = self.store.queue.current(1)
         return self.store.queue.front(1, current.version) if current else []
@@ -95,19 +107,11 @@ def test_doubtful_labels_are_asked_of_somebody_else(room: Room) -> None:
 
 def test_after_a_pause_doubtful_labels_are_asked_again_anew(room: Room) -> None:
     """Opening the queue again overwrites each task's overlap, and with it what was asked before."""
-
-    def update(project_id: int, **fields: Any) -> Any:
-        room.labelstudio.info = replace(room.labelstudio.info, **fields)
-        return room.labelstudio.info
-
-    room.labelstudio.update_project = update
     mistaken(room)
     asked = room.labelstudio.asked_again[-1]
     assert asked
     for standing in ("paused", "running"):
-        room.labelstudio.now += timedelta(minutes=1)
-        save_stand(room.store, 1, standing, author="Ada", now=room.labelstudio.now)
-        room.turn()
+        room.stand(standing)
         assert room.labelstudio.info.maximum_annotations == (standing == "running")
     again = {task.task_id for task in room.front() if task.origin is Origin.RELABEL}
     assert again
@@ -124,16 +128,8 @@ def test_doubtful_labels_are_asked_again_anew_when_the_overlap_was_changed(room:
         room.labelstudio.now += timedelta(minutes=1)
         room.turn()
     assert room.labelstudio.asked_again[1:] == [first]
-
-    def update(project_id: int, **fields: Any) -> Any:
-        room.labelstudio.info = replace(room.labelstudio.info, **fields)
-        return room.labelstudio.info
-
-    room.labelstudio.update_project = update
     for standing in ("paused", "running"):
-        room.labelstudio.now += timedelta(minutes=1)
-        save_stand(room.store, 1, standing, author="Ada", now=room.labelstudio.now)
-        room.turn()
+        room.stand(standing)
     asked = len(room.labelstudio.asked_again)
     room.labelstudio.info = replace(room.labelstudio.info, maximum_annotations=0)
     room.labelstudio.now += timedelta(minutes=1)

@@ -453,13 +453,19 @@ def test_only_the_last_versions_are_kept(bench: Bench) -> None:
     assert KEPT == 3
 
 
-def test_what_serves_answers_new_rows_only_once(bench: Bench) -> None:
-    """It is loaded when first asked; a row that was answered costs nothing; rows may repeat."""
+def served(bench: Bench) -> tuple[Any, Serving]:
+    """The pool, and the target that learned 30 of its labels."""
     bench.label(30)
     bench.train()
     pool = bench.read()
     found = serving(bench.store, bench.home, 1, pool.kind)
     assert found is not None
+    return pool, found
+
+
+def test_what_serves_answers_new_rows_only_once(bench: Bench) -> None:
+    """It is loaded when first asked; a row that was answered costs nothing; rows may repeat."""
+    pool, found = served(bench)
     LOG.clear()
     first = found.decide(np.array([3, 5, 3]), pool.inputs)
     assert LOG == ["predict 2"]
@@ -469,7 +475,7 @@ def test_what_serves_answers_new_rows_only_once(bench: Bench) -> None:
     truth = [int("dog" in text) for text in pool.inputs(np.array([5, 8]))]
     assert again.targets.tolist() == truth
     np.testing.assert_allclose(again.scores, 0.9, atol=1e-6)
-    few = Serving(found.version, folder_of(bench.home, 1, 1), found.source, most=2)
+    few = Serving(found.version, folder_of(bench.home, 1, 1), most=2)
     few.decide(np.arange(10), pool.inputs)
     few.decide(np.array([9, 0]), pool.inputs)
     assert LOG[-1] == "predict 1"
@@ -513,11 +519,7 @@ def test_what_learned_another_part_of_the_task_does_not_serve(
 
 def test_the_answer_to_an_image_that_was_not_there_is_not_kept(bench: Bench) -> None:
     """It is answered as an empty one; when it is there, it is looked at."""
-    bench.label(30)
-    bench.train()
-    pool = bench.read()
-    found = serving(bench.store, bench.home, 1, pool.kind)
-    assert found is not None
+    _, found = served(bench)
     found.decide(np.array([50, 51]), lambda rows: ["", "dog"])
     LOG.clear()
     assert found.decide(np.array([50, 51]), lambda rows: ["cat"] * len(rows)).targets.tolist() == [0, 1]
