@@ -35,6 +35,7 @@ class TaskPool:
     task_ids: (n,) of each row        live:     (n,) the task's row of today
     answers:  (n,) submitted annotations              skipped:  (n,) somebody skipped
     order:    (n,) place in the audit's order, in [0, 1)
+    drawn:    (n,) the queue ever asked for it at random
     primary:  what was answered to the control that drives the queue   others: to the others that are learned
     """
 
@@ -63,6 +64,7 @@ class TaskPool:
         self.answers: NDArray[np.int64] = np.empty(0, np.int64)
         self.skipped: Mask = np.empty(0, np.bool_)
         self.order: NDArray[np.float64] = np.empty(0)
+        self.drawn: Mask = np.empty(0, np.bool_)
         self.primary = ControlAnswers(kind)
         self.others = tuple(ControlAnswers(other) for other, _ in others)
         self._labelled: Mask = np.empty(0, np.bool_)
@@ -227,6 +229,14 @@ class TaskPool:
         self._audit.cut(self.order, share)
         return self._audit.rows
 
+    def measures(self, share: float) -> Mask:
+        """(n,): labelled rows of the audit slice that were asked for at random.
+
+        Who labelled the others picked them, in the Data Manager or before the project was connected.
+        """
+        mask: Mask = self._labelled & self.drawn & self.in_audit(share)
+        return mask
+
     def refresh(self) -> int:
         """Read the rows that changed since the last time; returns how many."""
         changed, level = self._store.tasks.changed_rows(self.project_id, self.change)
@@ -243,6 +253,7 @@ class TaskPool:
                         control.drop(state.row)
             self._read_answers(live)
             self._labelled[rows] = self.live[rows] & self.primary.has_target[rows]
+            self.drawn[rows] = np.isin(self.task_ids[rows], self._store.queue.drawn(self.project_id))
             self._unanswered[rows] = self.live[rows] & (self.answers[rows] == 0) & ~self.skipped[rows]
         self.change = level
         return len(changed)
@@ -289,6 +300,7 @@ class TaskPool:
         self.answers = np.concatenate([self.answers, np.zeros(more, np.int64)])
         self.skipped = np.concatenate([self.skipped, np.zeros(more, np.bool_)])
         self.order = np.concatenate([self.order, np.ones(more)])
+        self.drawn = np.concatenate([self.drawn, np.zeros(more, np.bool_)])
         self._labelled = np.concatenate([self._labelled, np.zeros(more, np.bool_)])
         self._newest = np.concatenate([self._newest, np.zeros(more, np.int64)])
         self._unanswered = np.concatenate([self._unanswered, np.zeros(more, np.bool_)])

@@ -71,7 +71,7 @@ class Doubts:
                 seed=self._config.queue.seed,
                 pause=self._pause,
             )
-        may = ~pool.in_audit(self._config.queue.audit_share)[rows] & (pool.answers[rows] < MOST_ANSWERS)
+        may = ~pool.measures(self._config.queue.audit_share)[rows] & (pool.answers[rows] < MOST_ANSWERS)
         may &= ~pool.primary.is_truth[rows]
         place_of = {int(row): place for place, row in enumerate(rows)}
         sure = {place_of[row]: value for row, value in sureness.items() if row in place_of}

@@ -10,10 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.domain import FrontTask, LeaseLost, Origin, VersionState
-from backend.store.database import Database, chunks
+from backend.store.database import Database, chunks, insert
 from backend.store.leases import Lease, fence
 from backend.store.projects import hold
-from backend.store.schema import annotation, front, pool_row, project, queue_version
+from backend.store.schema import annotation, drawn_task, front, pool_row, project, queue_version
 
 FRONTS_KEPT = 20
 """How many fronts stay in the store after their predictions are gone from Label Studio."""
@@ -76,6 +76,16 @@ class Queue:
             ]
             if rows:
                 db.execute(sa.insert(front), rows)
+            drawn = [task.task_id for task in tasks if task.origin is Origin.AUDIT]
+            if drawn:
+                values = [{"project_id": lease.project_id, "task_id": task} for task in drawn]
+                db.execute(insert(db, drawn_task).on_conflict_do_nothing(), values)
+
+    def drawn(self, project_id: int) -> list[int]:
+        """List the tasks that were ever asked for at random, ascending."""
+        query = sa.select(drawn_task.c.task_id).where(drawn_task.c.project_id == project_id)
+        with self._database.read() as db:
+            return list(db.scalars(query.order_by(drawn_task.c.task_id)))
 
     def drop(self, project_id: int, version: str, task_ids: Sequence[int]) -> None:
         """Take tasks out of a front: they are gone from Label Studio."""

@@ -121,6 +121,15 @@ front = sa.Table(
     ),
 )
 
+# Tasks that a front ever asked for at random: they measure. A task that nobody drew may have been picked for
+# what it is, or labelled before the project was connected.
+drawn_task = sa.Table(
+    "drawn_task",
+    metadata,
+    _project_key(),
+    sa.Column("task_id", sa.Integer, primary_key=True, autoincrement=False),
+)
+
 round_ = sa.Table(
     "round",
     metadata,

@@ -21,7 +21,7 @@ from backend.pool.encoded import FetchImages, no_images
 from backend.pool.opening import open_pool
 from backend.pool.proxies import fit_proxy
 from backend.store import Store
-from strategies.types import Mask, Positions
+from strategies.types import Positions
 
 LoadEncoder = Callable[[Takes], Encoder]
 
@@ -87,10 +87,9 @@ def open_read_only(
 
 
 def split(pool: TaskPool, audit_share: float) -> tuple[Positions, Positions]:
-    """Rows to learn from, and rows of the audit slice, labelled both."""
-    labelled: Mask = np.asarray(pool.labelled)
-    audit = pool.in_audit(audit_share)
-    return np.flatnonzero(labelled & ~audit), np.flatnonzero(labelled & audit)
+    """Rows to learn from, and rows that measure, labelled both."""
+    audit = pool.measures(audit_share)
+    return np.flatnonzero(pool.labelled & ~audit), np.flatnonzero(audit)
 
 
 def inputs(pool: TaskPool, rows: Positions, fetch: FetchImages = no_images) -> list[Any | None]:

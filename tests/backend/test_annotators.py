@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawing import draw
 
 from backend.config import ProjectConfig
 from backend.config.types import Labels
@@ -148,6 +149,8 @@ def doubted(play: Any, labelstudio: Any) -> Any:
         wrong = "dog" if task % 2 else "cat"
         labelstudio.label(task, wrong if task in (7, 21, 34, 46) else true, user=1)
     played = play()
+    lease = played.store.leases.take(1, "rounds", now=labelstudio.now, seconds=60)
+    draw(played.store, lease, range(1, 61), now=labelstudio.now)
     played.read()
     played.fit()
     return played

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawing import draw
 from tiny_checkpoints import QUICK, WORDS, tiny, tiny_vision
 
 from backend.config import ProjectConfig
@@ -69,6 +70,9 @@ class Shop:
         )
         tasks = [self.task(id_) for id_ in range(1, 61)]
         store.tasks.record(1, tasks, asked_at=NOW, now=NOW)
+        lease = store.leases.take(1, "rounds", now=NOW, seconds=60)
+        assert lease is not None
+        draw(store, lease, range(1, 61), now=NOW)
 
     @property
     def name(self) -> str:

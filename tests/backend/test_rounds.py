@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawing import draw
 from pydantic import ValidationError
 
 from backend.cli.outlook import lines
@@ -474,6 +475,7 @@ def test_a_round_whose_measuring_was_cut_short_is_measured_by_the_next(
     bench.config = CONFIG.model_copy(update={"queue": Queue(size=12, audit_share=0.5)})
     bench.start()
     bench.turn()
+    draw(bench.store, bench.lease, bench.labelstudio.tasks_, now=bench.clock())
     for task_id in list(bench.labelstudio.tasks_)[:50]:
         bench.labelstudio.label(task_id)
 
@@ -496,12 +498,39 @@ def test_a_round_whose_measuring_was_cut_short_is_measured_by_the_next(
     assert bench.turn() is None
 
 
+def test_what_nobody_drew_at_random_does_not_measure(bench: Bench) -> None:
+    """Fifty tasks were labelled before; only what the queue asks for after that measures."""
+    bench.config = CONFIG.model_copy(update={"queue": Queue(size=12, audit_share=0.5)})
+    for task_id in list(bench.labelstudio.tasks_)[:50]:
+        bench.labelstudio.label(task_id)
+    for _ in range(60):
+        bench.labelstudio.add_task()
+    bench.start()
+    bench.turn()
+    asked = set()
+    while len(asked) < 40:
+        task_id, _ = bench.labelstudio.next()
+        assert task_id is not None
+        bench.labelstudio.label(task_id)
+        asked.add(task_id)
+        bench.turn()
+    pool = bench.loop._front.pool  # type: ignore[union-attr]
+    done = bench.store.rounds.latest(1, RoundState.DONE)
+    assert done is not None
+    measured = pool.task_ids[pool.measures(0.5)].tolist()
+    assert len(measured) >= 15
+    assert set(measured) < asked
+    assert done.figures["audit_accuracy"]["n"] == len(measured)
+    assert (pool.labelled & pool.in_audit(0.5)).sum() > len(measured) + 10
+
+
 def test_an_answer_that_is_corrected_in_the_audit_slice_is_measured_anew(bench: Bench) -> None:
     """As many labels as before, but another truth."""
     bench.config = CONFIG.model_copy(update={"queue": Queue(size=12, audit_share=0.5)})
     bench.start()
     bench.turn()
     pool = bench.loop._front.pool  # type: ignore[union-attr]
+    draw(bench.store, bench.lease, bench.labelstudio.tasks_, now=bench.clock())
     slips = pool.task_ids[pool.in_audit(0.5)].tolist()[:8]
 
     def accuracy() -> float:

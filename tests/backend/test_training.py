@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
+from drawing import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,7 +128,10 @@ class Bench:
         self.pause = lambda: None
         self.progress: Any = lambda step, done, total: None
         store.projects.connect(labelstudio.info, {}, now=self.clock())
-        self.lease = store.leases.take(1, "rounds", now=self.clock(), seconds=1e6)
+        lease = store.leases.take(1, "rounds", now=self.clock(), seconds=1e6)
+        assert lease is not None
+        self.lease = lease
+        draw(store, lease, labelstudio.tasks_, now=self.clock())
         self.read()
 
     def read(self) -> Any:
@@ -207,6 +211,19 @@ def test_it_learns_from_all_labels_but_those_of_the_audit_slice(bench: Bench) ->
     assert version.serves
     assert "not clearly worse" in version.decision
     assert bench.store.projects.get(1).wanted == "target 1 serves"
+
+
+def test_tasks_of_the_slice_that_nobody_drew_teach_and_do_not_measure(bench: Bench) -> None:
+    """They were picked by hand, or labelled before the project was connected."""
+    later = [bench.labelstudio.add_task() for _ in range(40)]
+    slice_ = audit(bench)
+    for task in later:
+        bench.labelstudio.label(task)
+    bench.read()
+    version = bench.train()
+    assert len(slice_ & set(later)) > 5
+    assert version.labelled == len(later)
+    assert "nothing in the audit slice" in version.decision
 
 
 def test_it_is_due_every_so_many_labels(bench: Bench) -> None:
