@@ -15,7 +15,7 @@ from backend.budget.spent import Pace, Spent, pace, spent
 from backend.budget.surely import surely_above
 from backend.budget.terms import Budget, Kind
 from backend.domain import RoundState
-from backend.store import Closure, Round, Store
+from backend.store import Closure, Store
 
 LOOKED_BACK = 50
 """How many finished rounds are searched for the last measurement."""
@@ -138,19 +138,14 @@ def allowance(store: Store, project_id: int, *, now: datetime) -> Allowance:
 def measured(store: Store, project_id: int, metric: str) -> Measured | None:
     """Look up the last measurement of a metric on the audit slice; None while today's question has none."""
     rounds = store.rounds.recent(project_id, RoundState.DONE, limit=LOOKED_BACK)
-    for each in takewhile(lambda each: _question(each) == _question(rounds[0]), rounds):
+    asked = rounds[0].figures.get("question") if rounds else None
+    for each in takewhile(lambda each: each.figures.get("question") == asked, rounds):
         figures = each.figures.get(f"audit_{metric}")
         if figures:
             value, low, high = (float(figures[name]) for name in ("value", "low", "high"))
             # rounds call the headline of any kind of labels "accuracy"
             return Measured(str(figures.get("metric", metric)), value, low, high, int(figures.get("n", 0)))
     return None
-
-
-def _question(of_round: Round) -> tuple[Any, ...]:
-    """What the annotators were asked in a round: where it is another, so is what was measured."""
-    figures = of_round.figures
-    return figures.get("form"), figures.get("question"), sorted(figures.get("classes", {}))
 
 
 def _standing(stand: Held[Stand]) -> list[Limit]:

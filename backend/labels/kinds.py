@@ -6,6 +6,7 @@ control tag and the objects beside it, that raises `LabelConfigError` for what i
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +89,12 @@ class Kinds:
         for module in pkgutil.iter_modules(backend.labels.__path__):
             importlib.import_module(f"{backend.labels.__name__}.{module.name}")
         return dict(sorted(self._makers.items()))
+
+
+def question(kind: LabelKind) -> str:
+    """Name what annotators are asked: figures of two rounds can be compared where it is the same."""
+    labels = hashlib.blake2b("\0".join(sorted(kind.labels)).encode(), digest_size=6).hexdigest()
+    return f"{kind.control} {kind.source} {kind.form.value} {labels}"
 
 
 LABEL_KINDS = Kinds()

@@ -10,6 +10,7 @@ import numpy as np
 from backend.budget import Allowance, shares_of, with_shares
 from backend.config import ProjectConfig
 from backend.domain import FrontTask, Json, Origin
+from backend.labels import question
 from backend.labelstudio import LabelStudio
 from backend.pool import TaskPool
 from backend.rounds.annotators import Annotators
@@ -135,7 +136,7 @@ class FrontMaker:
             "unanswered": int(pool.unanswered().sum()),
             "strategy": self._config.selection.strategy,
             "form": pool.kind.form.value,
-            "question": f"{pool.kind.control} {pool.kind.source}",
+            "question": question(pool.kind),
             "classes": pool.primary.counts(pool.live),
             "unknown_labels": pool.primary.unknown_labels,
             "unreadable": self._unreadable(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 from backend.domain import RoundState
@@ -25,10 +26,10 @@ class Outlook:
         self._project_id = project_id
         self._past: list[tuple[int, Score]] | None = None
 
-    def look(self, labelled: int, score: Score, classes: list[str]) -> dict[str, Any] | None:
+    def look(self, labelled: int, score: Score, question: str) -> dict[str, Any] | None:
         """Take in a measurement and forecast from all so far; None while they are too few."""
         if self._past is None:
-            self._past = self._read(classes, score.name)
+            self._past = self._read(question, score.name)
         if not self._past or self._past[-1][1].as_figures() != score.as_figures():
             self._past.append((labelled, score))
         past = [
@@ -52,14 +53,13 @@ class Outlook:
             "high": found.high.round(4).tolist(),
         }
 
-    def _read(self, classes: list[str], metric: str) -> list[tuple[int, Score]]:
-        """What was measured by this metric on tasks of these classes, oldest first, each measurement once."""
+    def _read(self, question: str, metric: str) -> list[tuple[int, Score]]:
+        """What was measured by this metric since `question` is asked, oldest first, each once."""
         past: list[tuple[int, Score]] = []
-        for each in self._store.rounds.recent(self._project_id, RoundState.DONE, limit=MOST_ROUNDS)[::-1]:
+        rounds = self._store.rounds.recent(self._project_id, RoundState.DONE, limit=MOST_ROUNDS)
+        for each in list(takewhile(lambda each: each.figures.get("question") == question, rounds))[::-1]:
             known = each.figures.get("audit_accuracy")
-            if known is None or sorted(each.figures.get("classes", {})) != sorted(classes):
-                continue
-            if known.get("metric", "accuracy") != metric:
+            if known is None or known.get("metric", "accuracy") != metric:
                 continue
             value, low, high, n = (known[name] for name in ("value", "low", "high", "n"))
             score = Score(value, low, high, n, metric)

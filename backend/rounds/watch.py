@@ -13,6 +13,7 @@ import numpy as np
 
 from backend.config import ProjectConfig
 from backend.domain import RoundState
+from backend.labels import question
 from backend.pool import TaskPool
 from backend.quality import Score, measurable
 from backend.rounds.against_random import FEWEST, Contest, Labels, against_random
@@ -55,7 +56,7 @@ class Watch:
             "agreement": self._agreement.look(pool, seed=self._config.queue.seed + self._project_id)
         }
         if score is not None:
-            figures["forecast"] = self._outlook.look(labelled, score, list(pool.kind.labels))
+            figures["forecast"] = self._outlook.look(labelled, score, question(pool.kind))
         audited = int(pool.measures(self._config.queue.audit_share).sum())
         if audited >= FEWEST and labelled >= GROWTH * self._contested and measurable(pool.kind.form):
             self._contend(pool)

@@ -103,12 +103,12 @@ def outlook(figures):
 
 def measured(labelled, value, metric="spearman", **more):
     score = Score(value, value - 0.1, value + 0.1, 60, metric).as_figures()
-    return {"labelled": labelled, "classes": {}, "audit_accuracy": {**score, **more}}
+    return {"labelled": labelled, "question": "q", "audit_accuracy": {**score, **more}}
 
 
 def test_any_headline_is_foretold():
     past = [measured(each, 0.3 + each / 1000) for each in (100, 200, 300)]
-    found = outlook(past).look(400, Score(0.7, 0.6, 0.8, 80, "spearman"), [])
+    found = outlook(past).look(400, Score(0.7, 0.6, 0.8, 80, "spearman"), "q")
     assert found["metric"] == "spearman"
     assert all(
         low <= value <= high
@@ -119,25 +119,34 @@ def test_any_headline_is_foretold():
 
 def test_another_metrics_past_is_not_mixed_in():
     past = [measured(each, each / 400, "accuracy") for each in range(100, 100 + 10 * FEWEST, 10)]
-    assert outlook(past).look(400, Score(0.7, 0.6, 0.8, 80, "spearman"), []) is None
-    assert outlook(past).look(400, Score(0.7, 0.6, 0.8, 80, "accuracy"), []) is not None
+    assert outlook(past).look(400, Score(0.7, 0.6, 0.8, 80, "spearman"), "q") is None
+    assert outlook(past).look(400, Score(0.7, 0.6, 0.8, 80, "accuracy"), "q") is not None
+
+
+def test_what_was_measured_before_the_question_was_another_foretells_nothing():
+    past = [measured(each, each / 400, "accuracy") for each in (100, 110, 120, 130)]
+    score = Score(0.7, 0.6, 0.8, 80, "accuracy")
+    past[1]["question"] = "other classes"
+    assert outlook(past).look(400, score, "q") is not None
+    past[2]["question"] = "other classes"
+    assert outlook(past).look(400, score, "q") is None
 
 
 def test_rounds_from_before_metrics_had_names_measured_accuracy():
     past = [measured(each, each / 400, "accuracy") for each in (100, 110, 120)]
     for each in past:
         del each["audit_accuracy"]["metric"]
-    assert outlook(past).look(400, Score(0.7, 0.6, 0.8, 80), []) is not None
+    assert outlook(past).look(400, Score(0.7, 0.6, 0.8, 80), "q") is not None
 
 
 def test_a_measurement_read_back_is_the_same_measurement():
     """Figures are rounded; it must not count twice."""
     score = Score(2 / 3, 0.6000001, 0.7, 90)
-    looks = outlook([{"labelled": 100, "classes": {}, "audit_accuracy": score.as_figures()}])
-    looks.look(100, score, [])
+    looks = outlook([{"labelled": 100, "question": "q", "audit_accuracy": score.as_figures()}])
+    looks.look(100, score, "q")
     assert len(looks._past) == 1
 
 
 def test_a_correlation_below_nought_breaks_nothing():
     past = [measured(each, each / 200 - 0.4) for each in (20, 40, 60)]
-    assert outlook(past).look(80, Score(0.1, -0.1, 0.3, 30, "spearman"), [])["value"][0] >= 0
+    assert outlook(past).look(80, Score(0.1, -0.1, 0.3, 30, "spearman"), "q")["value"][0] >= 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.domain import LabelConfigError
-from backend.labels import Form, read
+from backend.labels import Form, question, read
 from backend.labels.kinds import LABEL_KINDS
 from backend.labels.reading import read_all
 from backend.labels.tags import parse
@@ -182,3 +182,23 @@ def test_every_kind_is_found_by_itself():
     assert {"Choices", "Taxonomy", "Rating", "Number", "Pairwise", "RectangleLabels"} <= set(
         LABEL_KINDS.found()
     )
+
+
+def test_a_question_is_another_where_its_control_field_form_or_labels_are():
+    def asked(control="a", field="x", labels=("cat", "dog"), more=""):
+        choices = "".join(f'<Choice value="{label}"/>' for label in labels)
+        shown = f'<Text name="text" value="${field}"/>'
+        return question(
+            read(f'<View>{shown}<Choices name="{control}" toName="text"{more}>{choices}</Choices></View>')
+        )
+
+    same = asked()
+    assert asked(labels=("dog", "cat")) == same, "their order says nothing"
+    others = [
+        asked(control="b"),
+        asked(field="y"),
+        asked(labels=("cat", "dog", "cow")),
+        asked(labels=("cat", "cow")),
+        asked(more=' choice="multiple"'),
+    ]
+    assert len({same, *others}) == 6
