@@ -35,6 +35,8 @@ class ArrayPool:
     history:    (m,) the labelled rows, the newest last; ascending where None
     label_embeddings: (labels, d) the labels' names, embedded as the rows are; strategies for rare labels look
                 at them
+    view:       says of rows (m,) and labels (t,) how much another view of the rows speaks for each (m, t),
+                knowing the labels of rows (k,); strategies for rare labels ask it
     """
 
     embeddings: Floats
@@ -43,6 +45,7 @@ class ArrayPool:
     index: NeighborIndex | None = None
     history: Positions | None = None
     label_embeddings: Floats | None = None
+    view: Callable[[Positions, Positions, Positions], Floats] | None = None
     _near: dict[int, NearLabelled] = field(default_factory=dict, init=False, repr=False, compare=False)
     _built: list[NeighborIndex] = field(default_factory=list, init=False, repr=False, compare=False)
 
@@ -68,6 +71,14 @@ class ArrayPool:
     def predict_vectors(self, vectors: Floats) -> Prediction:
         """Ask the model about points (m, d) of the embedding space that need not be rows."""
         return self.model(vectors)
+
+    @property
+    def other_view(self) -> Callable[[Positions, Positions], Floats] | None:
+        """Ask the other view, if there is one, with what is labelled by now."""
+        if (view := self.view) is None:
+            return None
+        known = np.flatnonzero(self.labelled)
+        return lambda positions, labels: view(positions, labels, known)
 
     def near_labelled(self, neighbors: int, at_most: int | None = None) -> Positions:
         """Rows (c,) among the `neighbors` nearest of a labelled row, ascending; see `NearLabelled`."""

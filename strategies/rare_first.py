@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from numpy.random import Generator
@@ -14,6 +16,9 @@ from strategies.types import BadInput, Floats, Mask, Pool, Positions, QueryStrat
 from strategies.uncertainty import rare_tag, top
 from strategies.uncertainty_k_center import UncertaintyKCenter
 
+OtherView: TypeAlias = Callable[[Positions, Positions], Floats]
+"""Says of rows (m,) and labels (t,) how much another view of the rows speaks for each (m, t); larger is more,
+-inf for a label of which it knows nothing."""
 TINY = 1e-6
 GOLDEN, SILVER = (5**0.5 - 1) / 2, 2**0.5 - 1  # no multiple of one is near a multiple of the other
 SMOOTH = 10  # so that the first few places count about alike
@@ -26,26 +31,29 @@ PATIENCE = 40
 class RareFirst:
     """Look for examples of tags that have few; the rest of the batch is the base's.
 
-    Doubt is greatest at one half, but the likeliest bearers of a rare tag have a chance of a few per cent: to
-    find them is retrieval, and goes by chance, as greedy active search does (Garnett et al. 2012). A tag's
-    candidates queue by its share in the summed chances of all tags and, where the pool embeds the tags'
-    names, by their likeness to its name: by the product of both places, as rankings are fused (Cormack et al.
-    2009). How many examples a tag has is what the model expects of the labelled rows together: a regression
-    with a free bias expects of its training rows as many as there were. The tags take turns in proportion to
-    what each lacks, and their picks with the base's. Whose turn it is goes by the number of labels, so that a
-    ranking of which only the first row is labelled does not begin with the same again. A tag that nobody ever
-    gave is looked for by its name ever less, and no more after 40 x `enough` labels.
+    Doubt is greatest at one half, but the likeliest bearers of a rare tag have a chance of a few per
+    cent: to find them is retrieval, and goes by chance, as greedy active search does (Garnett et al.
+    2012). A tag's candidates queue by its share in the summed chances of all tags; where the pool embeds
+    the tags' names, by their likeness to its name; and where the pool has another view of its rows, such
+    as the words in them, by what that says about the best of the others. Views err in different places
+    (Blum & Mitchell 1998); they are fused by the product of the places (Cormack et al. 2009). How many
+    examples a tag has is what the model expects of the labelled rows together: a regression with a free
+    bias expects of its training rows as many as there were. The tags take turns in proportion to what
+    each lacks, and their picks with the base's. Whose turn it is goes by the number of labels, so that a
+    ranking of which only the first row is labelled does not begin with the same again. A tag that nobody
+    ever gave is looked for by its name ever less, and no more after 40 x `enough` labels.
 
     base:   ranks the rest, and everything where no tag lacks examples or the model gives no tags
     enough: how many examples a tag should have
     share:  of the batch, what goes to tags that have fewer
-    Cost beside the base's: one prediction a candidate and a labelled row; with names, two partitions of the
-    candidates a tag. A row's utility is that of the base's pick beside it.
+    Cost beside the base's: one prediction a candidate and a labelled row; two partitions of the candidates a
+    tag and view; one question to the other view about 2,000 rows a tag at most. A row's utility is that of
+    the base's pick beside it.
     """
 
     base: QueryStrategy = field(default_factory=lambda: UncertaintyKCenter(rare_tag))
     enough: int = 25
-    share: float = 0.35
+    share: float = 0.5
 
     def __post_init__(self) -> None:
         checks.whole("enough", self.enough, 1)
@@ -69,9 +77,11 @@ class RareFirst:
         looks = turns * SILVER % 1 < self.share
         if not looks.any() or not lack.any():
             return self.base(pool, rows, count, rng)
-        score = chance / np.maximum(chance.sum(axis=1, keepdims=True), TINY)
+        views = [chance / np.maximum(chance.sum(axis=1, keepdims=True), TINY)]
         if names is not None:
-            score = fused(score, checks.embeddings(pool, rows) @ names.T, lack > 0)
+            views.append(checks.embeddings(pool, rows) @ names.T)
+        other = _other_view(pool, rows, views, lack > 0)
+        score = fused(views if other is None else [*views, other], lack > 0)
         picks, tags = in_turn(score, lack, int(looks.sum()), first=len(labelled))
         others = np.delete(rows, picks)
         ranked = self.base(pool, others, count - len(picks), rng)
@@ -123,18 +133,48 @@ def label_embeddings(pool: Pool, labels: int) -> Floats | None:
     return rows
 
 
-def fused(score: Floats, likeness: Floats, asked: Mask) -> Floats:
-    """Fuse two rankings, column by column: larger where the product of both places is smaller.
+def fused(views: Sequence[Floats], asked: Mask) -> Floats:
+    """Fuse rankings, column by column: larger where the product of the places is smaller.
 
-    score, likeness: (n, tags), larger is better; equals share the first of their places, and places from
-                     `FIRST` on count alike
-    asked:           (tags,) columns that are wanted; the others stay 0
+    views: each (n, tags), larger is better; equals share the first of their places, and places from `FIRST`
+           on count alike. One view alone is given back.
+    asked: (tags,) columns that are wanted; the others stay 0
     """
-    found = np.zeros(score.shape, np.float32)
+    if len(views) == 1:
+        return views[0]
+    found = np.zeros(views[0].shape, np.float32)
     for tag in np.flatnonzero(asked):
-        for each in (score[:, tag], likeness[:, tag]):
-            best = np.sort(-each[top(each, FIRST)])
-            found[:, tag] -= np.log(np.searchsorted(best, -each) + SMOOTH)
+        for view in views:
+            found[:, tag] -= np.log(_places(view[:, tag]) + SMOOTH)
+    return found
+
+
+def _places(score: Floats) -> Positions:
+    """Count how many are ahead of each (n,), `FIRST` at most."""
+    best = np.sort(-score[top(score, FIRST)])
+    places: Positions = np.searchsorted(best, -score)
+    return places
+
+
+def _other_view(pool: Pool, rows: Positions, views: Sequence[Floats], asked: Mask) -> Floats | None:
+    """Ask the pool's `other_view` about what is among the `FIRST` of any of `views` for a tag in `asked`.
+
+    returns: (n, tags), -inf for the other rows and tags; None where the pool has no other view
+    """
+    ask: OtherView | None = getattr(pool, "other_view", None)
+    if ask is None:
+        return None
+    tags = np.flatnonzero(asked)
+    near = np.zeros(len(rows), np.bool_)
+    for view in views:
+        for tag in tags:
+            near |= _places(view[:, tag]) < FIRST
+    told = np.asarray(ask(rows[near], tags), np.float32)
+    if told.shape != (int(near.sum()), len(tags)) or np.isnan(told).any():
+        expected = f"({int(near.sum())}, {len(tags)}) without NaN"
+        raise BadInput(f"other_view gave {told.shape}, expected {expected}")
+    found = np.full((len(rows), len(asked)), -np.inf, np.float32)
+    found[np.ix_(near, tags)] = told
     return found
 
 

@@ -120,7 +120,7 @@ class Pool(Protocol):
     """All tasks, one row each; positions are rows of the whole pool and never change their meaning.
 
     A pool may give more: `token_embeddings` and `recently_labelled` (see `gist_coverage`), and
-    `label_embeddings` (see `rare_first`). Strategies do without where it does not.
+    `label_embeddings` and `other_view` (see `rare_first`). Strategies do without where it does not.
     """
 
     @property

@@ -17,6 +17,7 @@ from backend.encoders.tokens import Tokens
 from backend.labels import Form, Input, LabelKind, Targets
 from backend.labels.forms import groups
 from backend.models import Features, Head
+from backend.models.ngram_view import say
 from backend.pool.answers import ControlAnswers
 from backend.pool.audit import AuditSlice, audit_order
 from backend.pool.cache import CandidateRows
@@ -24,7 +25,7 @@ from backend.pool.embeddings import EmbeddingFile
 from backend.pool.encoded import EncodedRows, FetchImages, no_images
 from backend.pool.folder import folder_of
 from backend.pool.nearness import Nearness
-from backend.pool.token_rows import TokenRows
+from backend.pool.text_views import TextViews
 from backend.store import Store
 from strategies.types import Floats, Mask, Positions, Prediction
 
@@ -87,8 +88,7 @@ class TaskPool:
                     read_only=read_only,
                 )
         self._cache = CandidateRows(self.embeddings)
-        self._encode_tokens = tokens
-        self._tokens: dict[str, TokenRows] = {}
+        self._texts = TextViews(self._texts_of, tokens, self._pause)
 
     # --- what strategies see ---------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class TaskPool:
         """Embeddings of the words of rows (m,), and where each row's begin (m + 1,); None without spans."""
         if self.kind.form is not Form.SPANS:
             return None
-        tokens = self._token_rows(self.kind)(positions)
+        tokens = self._texts.tokens(self.kind, positions)
         return tokens.values, tokens.starts
 
     def recently_labelled(self, count: int) -> Positions:
@@ -133,6 +133,13 @@ class TaskPool:
             names = getattr(self.kind, "names", self.kind.labels)
             self._names = self._encoded[self.kind.source].names(names)
         return self._names
+
+    @property
+    def other_view(self) -> Callable[[Positions, Positions], Floats] | None:
+        """What the n-grams of texts say of tags; None of other answers and inputs."""
+        if self.kind.form is not Form.TAGS or self.kind.takes != "text":
+            return None
+        return self._ngrams_say
 
     def near_labelled(self, neighbors: int, at_most: int | None = None) -> Positions:
         """Rows (c,) among the `neighbors` nearest of a labelled row, ascending; see `NearLabelled`.
@@ -186,7 +193,7 @@ class TaskPool:
         """What the head of `control` (the primary one) sees of rows `positions` (m,)."""
         control = control or self.primary
         if _sees_tokens(control):
-            return self._token_rows(control.kind)(positions)
+            return self._texts.tokens(control.kind, positions)
         return self._encoded[control.kind.source].embeddings[positions]
 
     def inputs(self, positions: Positions, control: ControlAnswers | None = None) -> list[Input]:
@@ -274,22 +281,15 @@ class TaskPool:
             raise RuntimeError("predict before fit: the cold start must not ask the model")
         return self.head
 
+    def _ngrams_say(self, positions: Positions, tags: Positions) -> Floats:
+        known = np.flatnonzero(self._labelled)
+        return say(self._texts.ngrams(self.kind), positions, known, self.targets[np.ix_(known, tags)])
+
     def _groups(self, rows: Positions) -> Positions:
         return groups(self.kind.form, self.targets[rows], len(self.kind.labels))
 
-    def _token_rows(self, kind: LabelKind) -> TokenRows:
-        if self._encode_tokens is None:
-            raise RuntimeError(f"{kind.control}: token embeddings were asked for, and no encoder gives any")
-        if kind.source not in self._tokens:
-
-            def read(rows: Positions) -> list[str]:
-                return [str(kind.input(data)) for data in self._data(rows)]
-
-            self._tokens[kind.source] = TokenRows(read, self._encode_tokens, pause=self._pause)
-        return self._tokens[kind.source]
-
-    def _data(self, rows: Positions) -> list[dict[str, object]]:
-        return self._store.tasks.data_of(self.project_id, rows.tolist())
+    def _texts_of(self, kind: LabelKind, rows: Positions) -> list[str]:
+        return [str(kind.input(data)) for data in self._store.tasks.data_of(self.project_id, rows.tolist())]
 
     def _grow(self, size: int) -> None:
         more = size - len(self.task_ids)

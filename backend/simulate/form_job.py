@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from backend.labels.forms import Form, Targets, groups
 from backend.models import Head, answers
 from backend.models import make as make_head
+from backend.models.ngram_view import say
 from backend.simulate.form_scores import guess, score
 from backend.simulate.plan import rankers
 from backend.simulate.replay import Plan
@@ -21,6 +23,7 @@ from backend.simulate.seed import read_job, write_job
 from strategies.pool import ArrayPool
 from strategies.types import Floats, Positions, QueryStrategy
 
+_NGRAMS = "ngrams.npz"
 _ARRAYS = ("rows", "answers", "test", "truth", "names")
 
 
@@ -39,12 +42,21 @@ class FormStep:
 
 @dataclass(frozen=True)
 class Parts:
-    """What one seed labels and measures on: embeddings and answers of the pool, and of the test part."""
+    """What one seed labels and measures on: embeddings and answers of the pool, and of the test part.
+
+    ngrams: a CSR array (n, columns) of the pool's texts; None where there is none
+    """
 
     pool: Floats
     answers: Targets
     test: Floats
     truth: Targets
+    ngrams: Any = None
+
+    def view(self, positions: Positions, labels: Positions, known: Positions) -> Floats:
+        """Ask the n-grams of rows `positions` about tags `labels`, when rows `known` are labelled."""
+        truth = np.asarray(self.answers[known])[:, labels]
+        return say(lambda rows: self.ngrams[rows], positions, known, truth)
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class FormJob:
 
     rows, answers: (n, d) embeddings and (n, ...) answers of the examples, by their form
     names:         (classes, d) what tags are called, embedded as the rows are; None of other forms
+    ngrams:        a CSR array (n, columns) of the examples' texts; None of other forms
     """
 
     kind: str
@@ -67,17 +80,19 @@ class FormJob:
     cold_start_labels: int
     head: tuple[str, Mapping[str, Any]]
     names: Floats | None = None
+    ngrams: Any = None
 
     def material(self, seed: int) -> Parts:
         """Give what `seed` labels and measures on."""
         if self.test is not None and self.truth is not None:
-            return Parts(self.rows, self.answers, self.test, self.truth)
+            return Parts(self.rows, self.answers, self.test, self.truth, self.ngrams)
         from backend.simulate.answered import held_out_count
 
         by_group = groups(self.form, np.asarray(self.answers), self.classes)
         held = held_out_rows(by_group, held_out_count(len(by_group)), seed=seed)
         kept = np.setdiff1d(np.arange(len(by_group)), held)
-        return Parts(self.rows[kept], self.answers[kept], self.rows[held], self.answers[held])
+        ngrams = None if self.ngrams is None else self.ngrams[kept]
+        return Parts(self.rows[kept], self.answers[kept], self.rows[held], self.answers[held], ngrams)
 
     def play(self, strategy: str, seed: int, material: Parts) -> Iterator[FormStep]:
         """Replay one seed of one strategy, with one BLAS thread; a step after the start and each batch."""
@@ -93,18 +108,21 @@ class FormJob:
             array = getattr(self, name)
             if array is not None:
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        if self.ngrams is not None:
+            sparse.save_npz(folder / _NGRAMS, self.ngrams)
         rest = {"classes": self.classes, "plan": asdict(self.plan), "head": list(self.head)}
         rest |= {"cold_start": self.cold_start, "cold_start_labels": self.cold_start_labels}
         write_job(folder, self.kind, {**rest, "form": self.form})
 
     @classmethod
     def load(cls, folder: Path) -> FormJob:
-        """Read what `save` wrote; the arrays stay on disk, and processes share them."""
+        """Read what `save` wrote; the dense arrays stay on disk, and processes share them."""
         rest = read_job(folder)
         arrays: dict[str, Any] = {}
         for name in _ARRAYS:
             file = folder / f"{name}.npy"
             arrays[name] = np.load(file, mmap_mode="r") if file.exists() else None
+        arrays["ngrams"] = sparse.load_npz(folder / _NGRAMS) if (folder / _NGRAMS).exists() else None
         plan, head, form = Plan(**rest.pop("plan")), tuple(rest.pop("head")), Form(rest.pop("form"))
         return cls(**arrays, **rest, plan=plan, head=head, form=form)
 
@@ -116,7 +134,12 @@ class FormJob:
         new_head = partial(make_head, name, options, classes=self.classes, form=self.form)
         chosen: Positions = np.random.default_rng([seed, 1]).permutation(len(parts.pool))[: self.plan.start]
         rng = np.random.default_rng([seed, 2])
-        pool = ArrayPool(np.asarray(parts.pool), np.zeros(len(parts.pool), bool), label_embeddings=self.names)
+        pool = ArrayPool(
+            np.asarray(parts.pool),
+            np.zeros(len(parts.pool), bool),
+            label_embeddings=self.names,
+            view=None if parts.ngrams is None else parts.view,
+        )
         budget = min(self.plan.budget, len(parts.pool))
         spent = 0.0
         while True:

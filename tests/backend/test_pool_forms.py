@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from backend.domain import NextlabelError
 from backend.encoders.tokens import Tokens
 from backend.labels.reading import read_all
+from backend.models.ngram_view import hashed
 from backend.pool import TaskPool
 from backend.pool.encoded import difference
+from backend.pool.ngram_rows import NgramRows
 from backend.pool.opening import open_pool
 from backend.pool.token_rows import TokenRows
 from backend.store import Store
@@ -227,6 +229,51 @@ def test_kept_tokens_are_those_that_would_be_made_anew(questions: list[list[int]
         before = len(made)
         rows(np.array(list(dict.fromkeys(questions[-1]))[-1:], np.int64))
         assert len(made) == before, "the last row asked for is still there"
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6), st.integers(1, 60))
+@settings(max_examples=60, deadline=None)
+def test_kept_ngrams_are_those_that_would_be_made_anew(questions: list[list[int]], most: int) -> None:
+    """Whatever is asked in whatever order, and however little fits; nothing is made twice in a row."""
+    texts = ["".join(chr(97 + (row + i) % 26) for i in range(row % 4)) for row in range(10)]
+    made: list[int] = []
+
+    def read(rows: np.ndarray) -> list[str]:
+        made.extend(rows.tolist())
+        return [texts[row] for row in rows]
+
+    rows = NgramRows(read, most=most)
+    for question in questions:
+        found, anew = rows(np.array(question, np.int64)), hashed([texts[row] for row in question])
+        assert found.shape == anew.shape
+        assert (found != anew).nnz == 0
+    if questions and questions[-1]:
+        before = len(made)
+        rows(np.array(questions[-1][-1:], np.int64))
+        assert len(made) == before or questions[-1][-1] in questions[-1][:-1]
+
+
+def test_the_ngrams_of_texts_speak_for_tags(
+    store: Store, labelstudio: Any, encoder: Any, tmp_path: Path
+) -> None:
+    """Classes have no other view; tags have one that learns from what is labelled by now."""
+    tags = read_all(SEVERAL).kinds[1]
+    assert opened(store, labelstudio, encoder, tmp_path, SEVERAL).other_view is None
+    pool = open_pool(store, 1, tmp_path, (tags,), lambda takes: encoder, seed=0)
+    pool.refresh()
+    assert pool.other_view is not None
+    rows, both = np.arange(30, 60), np.array([0, 1])
+    assert np.isneginf(pool.other_view(rows, both)).all(), "nothing is labelled"
+    for task in range(1, 21):
+        moods = ["loud"] if labelstudio.tasks_[task].data["text"].startswith("dog") else ["calm"]
+        answer(labelstudio, task, ("moods", "choices", {"choices": moods}))
+    tasks = list(labelstudio.tasks_.values())
+    store.tasks.record(1, tasks, asked_at=labelstudio.now, now=labelstudio.now)
+    pool.refresh()
+    said = pool.other_view(rows, both[::-1])
+    dogs = np.array([str(text).startswith("dog") for text in pool.inputs(rows)])
+    assert ((said[:, 0] > 0) == dogs).all()
+    assert ((said[:, 1] > 0) == ~dogs).all()
 
 
 def test_images_without_a_way_to_get_them_are_an_error(

@@ -1,7 +1,7 @@
 """Tags: goemotions (28 tags, several a text), macro-F1 by labels, and how soon rare tags are found.
 
     python tests/benchmarks/goemotions.py [--seeds 5] [--strategies auto] [--budget 5000] [--batch 200]
-    python tests/benchmarks/goemotions.py --without-names
+    python tests/benchmarks/goemotions.py --without-names --without-words
 
 Each seed cuts another pool of 10,000 from the makers' train part; their test part measures. Every strategy
 begins by itself, without a label; the proxy is the linear head for tags on MiniLM embeddings. Random order's
@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,11 @@ from backend.encoders import make as make_encoder
 from backend.encoders.naming import label_embeddings
 from backend.labels.forms import Form
 from backend.models import answers, make
+from backend.models.ngram_view import hashed, say
 from backend.simulate.form_scores import score
 from backend.simulate.plan import own_beginning, split_names
 from strategies import ArrayPool, build
-from strategies.types import Floats, Mask
+from strategies.types import Floats, Mask, Positions
 
 POOL = 10_000
 RARE, WANTED = 0.01, 20
@@ -43,7 +45,7 @@ SHOWN = (100, 200, 400, 600, 1000, 1600, 2000, 3000, 4000, 5000)
 
 @dataclass(frozen=True)
 class Encoded:
-    """Embeddings (n, d) and tags (n, 28) of the makers' train and test part, and the embedded names."""
+    """Embeddings (n, d) and tags (n, 28) of the makers' train and test part; the train part's texts."""
 
     rows: Floats
     tags: Mask
@@ -51,6 +53,7 @@ class Encoded:
     truth: Mask
     names: tuple[str, ...]
     named: Floats | None
+    texts: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,7 @@ def encoded() -> Encoded:
     if not kept.is_file():
         arrays: dict[str, Any] = {}
         for part in ("train", "test"):
-            lines = [
-                line.split("\t")
-                for line in (folder / f"{part}.tsv").read_text(encoding="utf-8").split("\n")
-                if line.strip()
-            ]
+            lines = lines_of(folder, part)
             tags = np.zeros((len(lines), len(names)), bool)
             for row, (_, labels, _) in enumerate(lines):
                 tags[row, [int(label) for label in labels.split(",")]] = True
@@ -93,21 +92,38 @@ def encoded() -> Encoded:
         unfinished.replace(kept)
     with np.load(kept) as file:
         named = label_embeddings(names, encoder)
-        return Encoded(file["train"], file["train_tags"], file["test"], file["test_tags"], names, named)
+        texts = tuple(text for text, _, _ in lines_of(folder, "train"))
+        return Encoded(
+            file["train"], file["train_tags"], file["test"], file["test_tags"], names, named, texts
+        )
 
 
-def pool_of(data: Encoded, seed: int) -> tuple[Floats, Mask]:
-    """Cut the pool of `seed`: embeddings and tags."""
-    kept = np.random.default_rng([seed, 7]).permutation(len(data.rows))[:POOL]
-    return data.rows[kept], data.tags[kept]
+def lines_of(folder: Path, part: str) -> list[list[str]]:
+    """Read text, tags and id of each line."""
+    lines = (folder / f"{part}.tsv").read_text(encoding="utf-8").split("\n")
+    return [line.split("\t") for line in lines if line.strip()]
+
+
+def kept_in(data: Encoded, seed: int) -> Positions:
+    """Draw the rows of the pool of `seed`."""
+    return np.random.default_rng([seed, 7]).permutation(len(data.rows))[:POOL]
+
+
+def view(texts: Sequence[str], tags: Mask) -> Callable[[Positions, Positions, Positions], Floats]:
+    """Make what asks the n-grams of a pool's texts about its tags."""
+    ngrams = hashed(texts)
+    return lambda rows, asked, known: say(lambda some: ngrams[some], rows, known, tags[np.ix_(known, asked)])
 
 
 def play(job: Job, data: Encoded) -> dict[str, Any]:
     """Replay one strategy under one seed: labels, macro- and micro-F1, and the tags in labelling order."""
-    rows, tags = pool_of(data, job.seed)
+    kept = kept_in(data, job.seed)
+    rows, tags = data.rows[kept], data.tags[kept]
+    words = None if data.texts is None else view([data.texts[row] for row in kept], tags)
     strategy = own_beginning(build(job.strategy), build("typicality"), COLD_LABELS)
     rng = np.random.default_rng([job.seed, 2])
-    pool, order = ArrayPool(rows, np.zeros(POOL, bool), label_embeddings=data.named), np.empty(0, np.int64)
+    pool = ArrayPool(rows, np.zeros(POOL, bool), label_embeddings=data.named, view=words)
+    order = np.empty(0, np.int64)
     found: dict[str, Any] = {"labels": [], "macro_f1": [], "micro_f1": []}
     begun = time.process_time()
     while len(order) < job.budget:
@@ -137,7 +153,8 @@ def behaviour(strategy: str, data: Encoded) -> str:
     rows, tags = data.rows[:800], data.tags[:800]
     head = make("linear", {}, classes=tags.shape[1], form=Form.TAGS)
     head.fit(rows[:200], tags[:200], seed=0)
-    pool = ArrayPool(rows, np.arange(800) < 200, head.predict, label_embeddings=data.named)
+    words = None if data.texts is None else view(data.texts[:800], tags)
+    pool = ArrayPool(rows, np.arange(800) < 200, head.predict, label_embeddings=data.named, view=words)
     picks = build(strategy)(pool, pool.candidates, 20, np.random.default_rng(1)).positions
     told = answers(head, rows[200:]).targets
     return hashlib.sha256(picks.tobytes() + told.tobytes()).hexdigest()[:16]
@@ -169,7 +186,7 @@ def report(data: Encoded, results: dict[str, list[dict[str, Any]]]) -> None:
         for tag in found[0]["rare"]:
             times, expected = [], []
             for seed, each in enumerate(found):
-                there = int(pool_of(data, seed)[1][:, data.names.index(tag)].sum())
+                there = int(data.tags[kept_in(data, seed), data.names.index(tag)].sum())
                 if there >= WANTED:
                     times.append(each["rare"][tag] or np.inf)
                     expected.append(WANTED * (POOL + 1) / (there + 1))
@@ -189,10 +206,13 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=5000)
     parser.add_argument("--batch", type=int, default=200)
     parser.add_argument("--without-names", action="store_true", help="tags are not looked for by their names")
+    parser.add_argument("--without-words", action="store_true", help="nor by the n-grams of the texts")
     args = parser.parse_args()
     data = encoded()
     if args.without_names:
         data = replace(data, named=None)
+    if args.without_words:
+        data = replace(data, texts=None)
     results: dict[str, list[dict[str, Any]]] = {}
     names = ["random", *(name for name in args.strategies if name != "random")]
     with threadpool_limits(1):

@@ -14,7 +14,7 @@ from strategies.types import TagProbabilities
 ROWS, LABELLED = 200, 50
 
 
-def pool_of(chance, labelled=LABELLED, names=None):
+def pool_of(chance, labelled=LABELLED, names=None, view=None):
     """A pool whose model knows the chance (n, tags) of each row by heart; the first rows are labelled."""
     rows = np.random.default_rng(0).normal(size=(len(chance), 8)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -23,7 +23,7 @@ def pool_of(chance, labelled=LABELLED, names=None):
     def model(asked):
         return TagProbabilities(np.array([known[row.tobytes()] for row in asked], np.float32)[None])
 
-    return ArrayPool(rows, np.arange(len(chance)) < labelled, model, label_embeddings=names)
+    return ArrayPool(rows, np.arange(len(chance)) < labelled, model, label_embeddings=names, view=view)
 
 
 def ranked(strategy, pool, k=12):
@@ -139,7 +139,7 @@ def test_a_tag_that_nobody_ever_gave_is_given_up():
 def test_places_from_the_thousandth_on_count_alike():
     """In two columns; one that is not asked for stays 0."""
     score = np.arange(3000, dtype=np.float32)[::-1, None] * np.ones((1, 2), np.float32)
-    found = fused(score, np.zeros_like(score), np.array([False, True]))
+    found = fused([score, np.zeros_like(score)], np.array([False, True]))
     assert not found[:, 0].any()
     places = np.minimum(np.arange(3000), 1000)
     np.testing.assert_allclose(found[:, 1], -np.log((places + 10) * 10.0), rtol=1e-5)
@@ -167,6 +167,61 @@ def test_names_that_do_not_fit_are_refused(given, words):
     """One clear error."""
     with pytest.raises(BadInput, match=f"label_embeddings.*{words}"):
         ranked("rare_first", pool_of(chances(), names=given))
+
+
+def test_another_view_of_the_rows_is_fused_with_the_others():
+    """It is asked about candidates only, with what is labelled by now, for the tag that lacks examples."""
+    asked = []
+
+    def view(rows, tags, known):
+        asked.append((rows.tolist(), tags.tolist(), known.tolist()))
+        return -np.abs(rows[:, None] - 120.0) + 0 * tags
+
+    chance = np.full((ROWS, 2), 0.3)
+    chance[:, 1] = np.random.default_rng(0).permutation(np.linspace(0.01, 0.02, ROWS))
+    pool = pool_of(chance, view=view)
+    ranking = ranked("rare_first(share=0.5)", pool)
+    assert asked == [(pool.candidates.tolist(), [1], list(range(LABELLED)))]
+    share = chance[:, 1] / chance.sum(axis=1)
+    products = {
+        row: (10 + sum(share[LABELLED:] > share[row]))
+        * (10 + sum(abs(pool.candidates - 120) < abs(row - 120)))
+        for row in pool.candidates
+    }
+    found = ranking.positions[looked_for(ranking)]
+    assert [products[row] for row in found] == sorted(products.values())[: len(found)]
+
+
+def test_another_view_is_asked_about_the_best_of_the_others_alone(monkeypatch):
+    """What neither chance nor name puts among the first is not looked at, and is not picked for its words."""
+    monkeypatch.setattr("strategies.rare_first.FIRST", 10)
+    asked = []
+
+    def view(rows, tags, known):
+        asked.extend(rows.tolist())
+        return np.zeros((len(rows), len(tags)), np.float32)
+
+    chance, called = chances(), names()
+    pool = pool_of(chance, names=called, view=view)
+    ranked("rare_first", pool)
+    share = (chance / chance.sum(axis=1, keepdims=True))[LABELLED:, 1]
+    likeness = pool.embeddings[LABELLED:] @ called[1]
+    best = {*np.argsort(-share)[:10].tolist(), *np.argsort(-likeness)[:10].tolist()}
+    assert asked == sorted(LABELLED + place for place in best)
+
+
+def test_another_view_that_knows_nothing_changes_nothing():
+    """All rows share the first place."""
+    nothing = pool_of(chances(), view=lambda rows, tags, known: np.full((len(rows), len(tags)), -np.inf))
+    expected = ranked("rare_first", pool_of(chances())).positions
+    np.testing.assert_array_equal(ranked("rare_first", nothing).positions, expected)
+
+
+@pytest.mark.parametrize("given", [np.zeros((3, 1)), np.full((ROWS - LABELLED, 1), np.nan)])
+def test_another_view_that_does_not_fit_is_refused(given):
+    """One clear error."""
+    with pytest.raises(BadInput, match=r"other_view gave .*, expected \(150, 1\) without NaN"):
+        ranked("rare_first", pool_of(chances(), view=lambda rows, tags, known: given))
 
 
 def test_permuting_the_pool_permutes_the_ranking():
