@@ -11,9 +11,9 @@ from backend.encoders.ngram import counted, folded
 from strategies.types import Floats, Mask, Positions
 
 COLUMNS = 1 << 17
-MAX_CHARACTERS = 2000
+MAX_CHARACTERS = 400
 """What comes later in a text is not looked at."""
-EXAMPLES = 500
+OTHERS = 300
 """Rows drawn at random that a tag's bearers are held against."""
 _SEED = 0
 
@@ -41,30 +41,33 @@ def say(ngrams: Callable[[Positions], Any], positions: Positions, known: Positio
     known:   (k,) rows whose tags are known
     truth:   (k, tags) which each has
     returns: (m, tags) log-odds of a logistic regression with balanced classes on n-grams weighed by how rare
-             they are, learned from the bearers of all these tags and `EXAMPLES` others; -inf for a tag that
-             none of them has, or each
+             they are, of a tag's bearers against `OTHERS` drawn at random; -inf where there is nothing to
+             tell apart
     """
-    drawn = np.zeros(len(known), np.bool_)
-    drawn[np.random.default_rng(len(known)).permutation(len(known))[:EXAMPLES]] = True
-    drawn |= truth.any(axis=1)
-    return _learned(ngrams(known[drawn]), truth[drawn], ngrams(positions))
-
-
-def _learned(known: Any, truth: Mask, rows: Any) -> Floats:
     from scipy.sparse import vstack
-    from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import normalize
 
-    found = np.full((rows.shape[0], truth.shape[1]), -np.inf, np.float32)
-    telling = np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0))
-    if not len(telling) or not len(found):
+    found = np.full((len(positions), truth.shape[1]), -np.inf, np.float32)
+    drawn = np.zeros(len(known), np.bool_)
+    drawn[np.random.default_rng(len(known)).permutation(len(known))[:OTHERS]] = True
+    used = np.flatnonzero(drawn | truth.any(axis=1))
+    if not len(used) or not len(positions):
         return found
-    both = vstack([known, rows], format="csr")
+    both = vstack([ngrams(known[used]), ngrams(positions)], format="csr")
     texts_with = np.bincount(both.indices, minlength=COLUMNS)
     both.data *= (np.log((1 + both.shape[0]) / (1 + texts_with)) + 1)[both.indices]
     both = normalize(both)
-    seen, asked = both[: len(truth)], both[len(truth) :]
-    for tag in telling:
-        model = LogisticRegression(class_weight="balanced", solver="liblinear", random_state=_SEED)
-        found[:, tag] = model.fit(seen, truth[:, tag]).decision_function(asked)
+    seen, asked = both[: len(used)], both[len(used) :]
+    for tag, bears in enumerate(truth[used].T):
+        rows = np.flatnonzero(bears | drawn[used])
+        if bears.any() and not bears[rows].all():
+            found[:, tag] = _apart(seen[rows], bears[rows], asked)
     return found
+
+
+def _apart(seen: Any, bears: Mask, asked: Any) -> Floats:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(class_weight="balanced", solver="liblinear", random_state=_SEED)
+    odds: Floats = model.fit(seen, bears).decision_function(asked)
+    return odds

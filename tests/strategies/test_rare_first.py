@@ -194,7 +194,7 @@ def test_another_view_of_the_rows_is_fused_with_the_others():
 
 def test_another_view_is_asked_about_the_best_of_the_others_alone(monkeypatch):
     """What neither chance nor name puts among the first is not looked at, and is not picked for its words."""
-    monkeypatch.setattr("strategies.rare_first.FIRST", 10)
+    monkeypatch.setattr("strategies.rare_first.LOOKED_AT", 20)
     asked = []
 
     def view(rows, tags, known):
