@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -61,7 +61,10 @@ def cross_fit(
         if not len(kept) or not fresh.can_fit(targets[kept]):
             return None
         fresh.fit(features_of(kept), targets[kept], seed=seed)
-        parts.append((places, _answered(head, fresh, features_of(fold))))
+        answered = _answered(head, fresh, features_of(fold))
+        if form is Form.NUMBER:
+            answered = _shifted(answered, float(targets.mean() - targets[kept].mean()))
+        parts.append((places, answered))
     return _joined(form, parts, len(judged), targets)
 
 
@@ -76,6 +79,15 @@ def _answered(head: Head, fresh: Head, features: Any) -> HeldOut:
         return HeldOut(decided.targets, decided.scores, prediction.values.mean(axis=0), None)
     sd = prediction.sd if isinstance(prediction, Gaussian) else None
     return HeldOut(decided.targets, decided.scores, None, sd)
+
+
+def _shifted(answered: HeldOut, by: float) -> HeldOut:
+    """Move a fold's numbers to what all labels are on average.
+
+    A model expects the average of what it saw, which is low where its fold is high: ranked together, the
+    folds of a model that knows nothing would run against the truth.
+    """
+    return replace(answered, targets=(answered.targets + by).astype(answered.targets.dtype))
 
 
 def tempered(probabilities: Floats, temperature: float) -> Floats:

@@ -36,7 +36,7 @@ class Saved:
 
     goal:      what that is
     needed:    the labels, between steps interpolated; None where the curve never gets there
-    of_random: the same for random order, which can touch its last value a little before its end
+    of_random: the same for random order, which can reach its last value a little before its end
     share:     1 - needed / of_random; None where it never gets there
     low, high: 90 % interval, by a bootstrap of the seeds, the same draws for both; None beyond the budget,
                or from a single seed
@@ -178,8 +178,8 @@ def t_band(values: Doubles) -> Doubles:
 
 
 def labels_to_reach(labels: NDArray[np.int64] | Doubles, values: Doubles, goal: float) -> float | None:
-    """Find where the curve first touches `goal`, on straight lines between its points; None where never."""
-    found = float(_touches(labels, values[None], np.array([goal]))[0])
+    """Find from where on the curve is at `goal` or above, on straight lines; None where it ends below."""
+    found = float(_reached(labels, values[None], np.array([goal]))[0])
     return None if np.isinf(found) else found
 
 
@@ -204,20 +204,24 @@ def _compare(
     """Give goal, labels needed by both and share saved, each (b,), for seeds weighted by (b, seeds)."""
     theirs = weights @ random
     goal = theirs[:, -1]
-    needed, of_random = _touches(labels, weights @ ours, goal), _touches(labels, theirs, goal)
+    needed, of_random = _reached(labels, weights @ ours, goal), _reached(labels, theirs, goal)
     return goal, needed, of_random, 1 - needed / of_random
 
 
-def _touches(labels: NDArray[np.int64] | Doubles, values: Doubles, goals: Doubles) -> Doubles:
-    """Find where each of the curves (b, p) first touches its goal (b,): (b,), infinite where never."""
-    above = values >= goals[:, None]
-    rows, end = np.arange(len(values)), above.argmax(axis=1)
-    start = np.maximum(end - 1, 0)
+def _reached(labels: NDArray[np.int64] | Doubles, values: Doubles, goals: Doubles) -> Doubles:
+    """Find from where on each of the curves (b, p) is at its goal (b,) or above: (b,), infinite where never.
+
+    Not the first touch: a curve that touches the goal by luck and falls again has saved nothing.
+    """
+    below = values < goals[:, None]
+    last = values.shape[1] - 1
+    end = np.where(below.any(axis=1), last + 1 - below[:, ::-1].argmax(axis=1), 0)
+    rows, start, end = np.arange(len(values)), np.maximum(end - 1, 0), np.minimum(end, last)
     before, after = values[rows, start], values[rows, end]
-    rise = np.where(end > 0, after - before, 1)
-    share = np.where(end > 0, (goals - before) / np.where(rise == 0, 1, rise), 0)
+    rise = np.where(end > start, after - before, 1)
+    share = np.where(end > start, (goals - before) / np.where(rise == 0, 1, rise), 0)
     found = labels[start] + share * (labels[end] - labels[start])
-    return np.where(above.any(axis=1), found, np.inf)
+    return np.where(below[:, -1], np.inf, found)
 
 
 def _or_none(value: float) -> float | None:

@@ -18,9 +18,9 @@ from backend.simulate.page import FURTHER, MIDDLE, OURS, THEIRS, cards, dress, f
 MARKED_POINTS = 40
 MARGIN = {"l": 52, "r": 12, "t": 12, "b": 48}
 
-_READING = """Labels (and whatever else is counted) needed: where a strategy's mean curve first touches what
-random order reaches on average at the full budget, on straight lines between the steps, against where random
-order itself first touches it. Its interval: 90&nbsp;%, by a bootstrap of the seeds, each draw for both
+_READING = """Labels (and whatever else is counted) needed: from where on a strategy's mean curve is at what
+random order reaches on average at the full budget or above, on straight lines between the steps, against from
+where on random order itself is. Its interval: 90&nbsp;%, by a bootstrap of the seeds, each draw for both
 orders. Bands and differences: 90&nbsp;% t intervals of the mean over the seeds. Differences are taken seed by
 seed: under one seed every strategy begins with the same labels (unless it starts without any), and is
 measured on the same examples. A strategy that was picked as the best of several looks a little better than it

@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from backend.encoders.arithmetic import unit
 from backend.labels.forms import Form, Span
 from backend.models import Decided
+from backend.models.number import NumberHead
 from backend.quality.crossfit import cross_fit, tempered
 from backend.rounds.measure import FEWEST, MOST_GROUND_TRUTH, interval, measure_slice
 from strategies.types import Gaussian, Probabilities
@@ -209,3 +211,16 @@ def test_the_interval_of_a_share():
     half = z * (middle * (1 - middle) / (20 + z * z)) ** 0.5
     assert (found.value, found.n) == (0.85, 20)
     assert np.allclose([found.low, found.high], [middle - half, middle + half])
+
+
+def test_a_model_that_knows_nothing_of_numbers_does_not_run_against_the_truth():
+    """It answers what its own labels are on average, which is low for folds that are high."""
+    rng, ranks = np.random.default_rng(0), []
+    for seed in range(60):
+        rows = unit(rng.normal(size=(60, 64)).astype(np.float32))
+        truth = rng.integers(1, 11, 60).astype(np.float32)
+        head = NumberHead()
+        head.fit(rows, truth, seed=0)
+        found = measure_slice(head, rows.__getitem__, Form.NUMBER, truth, np.arange(60) < 15, (), seed=seed)
+        ranks.append(found.headline.value)
+    assert abs(np.mean(ranks)) < 0.1
