@@ -13,7 +13,7 @@ from backend.domain import FrontTask, Json, Origin
 from backend.labels import question
 from backend.labelstudio import LabelStudio
 from backend.pool import TaskPool
-from backend.rounds.annotators import Annotators
+from backend.pool.annotators import Annotators
 from backend.rounds.compose import Place
 from backend.rounds.cost import cost_aware
 from backend.rounds.doubts import Doubts

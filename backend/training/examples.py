@@ -17,6 +17,7 @@ from backend.labels.forms import Span, Target, Targets, gather, one
 from backend.labels.reading import read_all
 from backend.models import Decided, Head, answers
 from backend.pool import TaskPool
+from backend.pool.annotators import Annotators
 from backend.pool.encoded import FetchImages, no_images
 from backend.pool.opening import open_pool
 from backend.pool.proxies import fit_proxy
@@ -82,8 +83,14 @@ def open_read_only(
         read_only=True,
         fetch=fetch,
     )
-    pool.refresh()
+    read_anew(pool, config)
     return pool
+
+
+def read_anew(pool: TaskPool, config: ProjectConfig) -> None:
+    """Take in what changed; several answers to a task become one as in the rounds."""
+    pool.refresh()
+    Annotators(config).settle(pool)
 
 
 def split(pool: TaskPool, audit_share: float) -> tuple[Positions, Positions]:

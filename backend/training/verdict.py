@@ -15,7 +15,7 @@ from backend.models.targets import Model, answers_of, load_target
 from backend.pool import TaskPool
 from backend.pool.encoded import FetchImages
 from backend.store import Store
-from backend.training.examples import Examples, fitted_proxy, inputs, proxy_answers, split, usable
+from backend.training.examples import Examples, fitted_proxy, inputs, proxy_answers, read_anew, split, usable
 from backend.training.files import folder_of
 from backend.training.judging import compare, decide, further, score
 from backend.training.serving import suits
@@ -43,7 +43,7 @@ class Court:
 
     def judge(self, pool: TaskPool, number: int, examples: Examples, model: Model) -> Verdict:
         """Measure version `number` on all that is labelled in the audit slice by now."""
-        pool.refresh()
+        read_anew(pool, self.config)
         _, audit = split(pool, self.config.queue.audit_share)
         audit = np.setdiff1d(audit, examples.rows)
         given = inputs(pool, audit, self.fetch)

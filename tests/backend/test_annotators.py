@@ -18,7 +18,7 @@ from backend.labels.reading import read_all
 from backend.models.linear import LinearHead
 from backend.pool import TaskPool
 from backend.pool.opening import open_pool
-from backend.rounds.annotators import Annotators
+from backend.pool.annotators import Annotators
 from backend.rounds.doubts import FEWEST, MOST_ANSWERS, Doubts
 from backend.store import Store
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from backend.config import Config, ProjectConfig
 from backend.config.installation import Store as StoreSection
-from backend.config.types import Queue, Rounds, Selection
+from backend.config.types import Labels, Queue, Rounds, Selection
 from backend.config.types import Target as TargetSection
 from backend.domain import RETRAIN, EncoderError, LeaseLost, NextlabelError
 from backend.labels.forms import Form
@@ -224,6 +224,24 @@ def test_tasks_of_the_slice_that_nobody_drew_teach_and_do_not_measure(bench: Ben
     assert len(slice_ & set(later)) > 5
     assert version.labelled == len(later)
     assert "nothing in the audit slice" in version.decision
+
+
+def test_several_answers_become_one_as_in_the_rounds(bench: Bench) -> None:
+    """Two annotators are careful, three toss a coin: weighed, their answers are right more often."""
+    rng = np.random.default_rng(0)
+    for task in list(bench.labelstudio.tasks_):
+        right, wrong = ("cat", "dog") if task % 2 else ("dog", "cat")
+        for user in rng.permutation(5)[:3] + 1:
+            bench.labelstudio.label(task, right if user <= 2 or rng.random() < 0.5 else wrong, user=int(user))
+    bench.read()
+
+    def wrongly(agreement: str) -> int:
+        config = CONFIG.model_copy(update={"labels": Labels(agreement=agreement)})
+        pool = open_read_only(bench.store, 1, config, bench.home, load_encoder=lambda takes: bench.encoder)
+        rows, _ = split(pool, 0.3)
+        return int((pool.targets[rows] != (1 - pool.task_ids[rows] % 2)).sum())
+
+    assert wrongly("dawid_skene") < wrongly("majority")
 
 
 def test_it_is_due_every_so_many_labels(bench: Bench) -> None:

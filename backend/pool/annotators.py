@@ -7,7 +7,8 @@ from typing import Any
 
 from backend.config import ProjectConfig
 from backend.labels.forms import Form, put
-from backend.pool import ControlAnswers, TaskPool
+from backend.pool.answers import ControlAnswers
+from backend.pool.task_pool import TaskPool
 from backend.quality.consensus import Agreed, agree_all, settle
 from backend.quality.panel import Panel, learn_panel
 
