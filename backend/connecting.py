@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from backend.budget import Budget, seed
@@ -17,17 +18,21 @@ from backend.domain import (
     Clock,
     LabelStudioError,
     LeaseLost,
+    NextlabelError,
     NotFound,
     Progress,
+    Project,
     Unauthorized,
     Unreachable,
     silent,
 )
 from backend.labels import read as read_label_config
 from backend.labelstudio import LabelStudio
+from backend.labelstudio.doctor import is_foreign
 from backend.store import Store
 
 SAMPLING = "Uncertainty sampling"
+NEW_PROJECTS_SAMPLING = "Sequential sampling"
 ML_BACKEND_TITLE = "nextlabel"
 ANNOUNCEMENTS = 4
 ANNOUNCED_WITHIN_TENTHS = 15
@@ -37,13 +42,23 @@ RESTORED = ("sampling", "show_collab_predictions")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What connecting came to."""
+    """What connecting came to.
+
+    foreign: the queue of another nextlabel that the project had until now; '' where it had none
+    """
 
     title: str
     again: bool
     webhook: bool
     why_no_webhook: str = ""
     ml_backend: bool = False
+    foreign: str = ""
+
+
+def whereabouts(store: Store) -> str:
+    """Say where a store is: the whole path of its file, or its address without the password."""
+    database = store.database
+    return str(Path(database.url.database or "").resolve()) if database.is_sqlite else str(database)
 
 
 def connect(
@@ -57,21 +72,31 @@ def connect(
     ml_backend_password: str | None = None,
     with_ml_backend: bool = False,
     with_webhook: bool = True,
+    take_over: bool = False,
     budget: Budget = Budget(),  # noqa: B008 - frozen
     wait: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Make Label Studio serve what nextlabel publishes, and tell nextlabel what happens. Safe to repeat.
 
-    budget: what the project starts with; one that was set before stays
-    raises: LabelConfigError when nothing in the project can be learned; then nothing was changed
+    take_over: also where another nextlabel serves the project, of which this store knows nothing
+    budget:    what the project starts with; one that was set before stays
+    raises:    LabelConfigError when nothing in the project can be learned, NextlabelError when another
+        nextlabel serves it; then nothing was changed
     """
     project = labelstudio.project(project_id)
     read_label_config(project.label_config, primary=control)
     known = [each for each in store.projects.all(disconnected=True) if each.id == project_id]
     again = any(each.connected for each in known)
+    published = {version.version for version in store.queue.versions(project_id)}
+    foreign = project.model_version if is_foreign(project.model_version, published) else ""
+    if foreign and not again and not take_over:
+        raise NextlabelError(
+            f"project {project_id} is served by another nextlabel: its queue is {foreign}, of which "
+            f"the store {whereabouts(store)} knows nothing; run `nextlabel disconnect {project_id}` where it "
+            f"was connected, or, if that is gone, `nextlabel connect {project_id} --take-over` here"
+        )
     # what an unfinished disconnect could not restore is still to be restored
-    previous = known[0].previous if known else {}
-    previous = previous or {name: getattr(project, name) for name in (*RESTORED, "model_version")}
+    previous = (known[0].previous if known else {}) or _before(project, foreign=bool(foreign))
     store.projects.connect(project, previous, now=now())
     seed(store, project_id, budget, now=now())
     if with_ml_backend:
@@ -83,7 +108,17 @@ def connect(
         refused = (
             f"nothing arrived from Label Studio at {public_url}/webhook; is `nextlabel up` running there?"
         )
-    return Outcome(project.title, again, not refused, refused, with_ml_backend)
+    return Outcome(project.title, again, not refused, refused, with_ml_backend, foreign)
+
+
+def _before(project: Project, *, foreign: bool) -> dict[str, Any]:
+    """Take down the settings to restore, but nothing that another nextlabel has set."""
+    found = {name: getattr(project, name) for name in (*RESTORED, "model_version")}
+    if project.model_version.startswith(VERSION_PREFIX):  # it is erased with all of ours
+        found["model_version"] = ""
+    if foreign and project.sampling == SAMPLING:
+        found["sampling"] = NEW_PROJECTS_SAMPLING
+    return found
 
 
 def take_away(

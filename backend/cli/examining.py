@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from backend.cli.known import known as look_up
 from backend.cli.setup import Setup
+from backend.connecting import whereabouts
 from backend.domain import (
     WEBHOOK_SECRET_HEADER,
     Clock,
@@ -36,9 +38,9 @@ def examine(
     store = setup.store
     workers = store.leases.workers(now=now())
     found: list[tuple[int | None, Finding]] = [(None, _worker(workers))]
-    known = [store.projects.get(project)] if project else store.projects.all()
+    known = [look_up(store, project)] if project else store.projects.all()
     if not known:
-        message = "no project is connected"
+        message = f"no project is connected in the store {whereabouts(store)}"
         found.append((None, Finding("projects", Level.WARNING, message, "Run `nextlabel connect PROJECT`.")))
     for done, connection in enumerate(known):
         progress("examine projects", done, len(known))
@@ -75,7 +77,8 @@ def _project(setup: Setup, known: Connection, now: Clock) -> Iterator[Finding]:
         closed=bool((closure := store.closures.get(known.id)) and closure.closed),
         served=tuple(store.queue.served_ranks(known.id, current.version)) if current else (),
     )
-    yield from examine_label_studio(setup.labelstudio, known.id, ours, now=now)
+    published = [version.version for version in store.queue.versions(known.id)]
+    yield from examine_label_studio(setup.labelstudio, known.id, ours, now=now, published=published)
     if not isinstance(kind, LabelConfigError):
         yield _encoder(setup, known, kind)
     if known.trouble:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from backend.cli.known import known
 from backend.cli.output import as_json, progress_bars
 from backend.cli.setup import Setup
 from backend.cli.status import status
 from backend.cli.waiting import first_round, why_closed
-from backend.domain import LabelStudioError, NotFound, utc_now
+from backend.connecting import whereabouts
+from backend.domain import LabelStudioError, utc_now
 
 PROJECT = click.argument("project", type=click.IntRange(min=1))
 JSON = click.option("--json", "as_json_", is_flag=True, help="Write JSON, for scripts.")
@@ -21,10 +23,18 @@ JSON = click.option("--json", "as_json_", is_flag=True, help="Write JSON, for sc
 @click.option("--ml-backend", is_flag=True, help="Also list nextlabel as an ML backend of the project.")
 @click.option("--no-webhook", is_flag=True, help="Pull only: Label Studio is asked, and never calls.")
 @click.option("--no-wait", is_flag=True, help="Leave the first round to the worker.")
+@click.option("--take-over", is_flag=True, help="Also where another nextlabel serves it, which is gone.")
 @JSON
 @click.pass_obj
 def connect(
-    setup: Setup, project: int, *, ml_backend: bool, no_webhook: bool, no_wait: bool, as_json_: bool
+    setup: Setup,
+    project: int,
+    *,
+    ml_backend: bool,
+    no_webhook: bool,
+    no_wait: bool,
+    take_over: bool,
+    as_json_: bool,
 ) -> None:
     """Let nextlabel order the queue of PROJECT. Safe to repeat."""
     from backend.budget import seeded
@@ -40,6 +50,7 @@ def connect(
         ml_backend_password=setup.password,
         with_ml_backend=ml_backend,
         with_webhook=not no_webhook,
+        take_over=take_over,
         budget=seeded(setup.config.for_project(project), now=utc_now()),
     )
     say = (lambda _line: None) if as_json_ else click.echo
@@ -49,6 +60,11 @@ def connect(
     else:
         seconds = setup.config.for_project(project).rounds.poll_seconds
         say(f"Pull-only: Label Studio is asked every {seconds:g} s. No webhook: {outcome.why_no_webhook}.")
+    if outcome.foreign:
+        say(
+            f"Another nextlabel served it: {outcome.foreign} is not of the store {whereabouts(setup.store)}. "
+            "Where that one still runs, stop it, or both go on switching the queue."
+        )
     closed = None if no_wait else why_closed(setup, project)
     if closed:
         say(f"No round runs: {closed}.")
@@ -61,6 +77,7 @@ def connect(
                 "webhook": outcome.webhook,
                 "why_no_webhook": outcome.why_no_webhook,
                 "ml_backend": outcome.ml_backend,
+                "foreign": outcome.foreign,
                 "first_round": figures,
             }
         )
@@ -73,6 +90,7 @@ def disconnect(setup: Setup, project: int) -> None:
     """Give PROJECT back: restore its settings and erase our predictions; what was learned is kept."""
     from backend.connecting import disconnect as run
 
+    known(setup.store, project)
     with progress_bars() as progress:
         failures = run(setup.store, setup.labelstudio, project, now=utc_now, progress=progress)
     if failures:
@@ -93,7 +111,7 @@ def forget(setup: Setup, project: int, *, offline: bool) -> None:
     from backend.connecting import take_away
     from backend.pool import erase
 
-    setup.store.projects.get(project)
+    known(setup.store, project)
     with progress_bars() as progress:
         if offline:
             take_away(setup.store, project, now=utc_now, progress=progress)
@@ -125,8 +143,7 @@ def backup(setup: Setup, file: Path) -> None:
 @click.pass_obj
 def round_(setup: Setup, project: int) -> None:
     """Run a round of PROJECT now, whatever the labels say."""
-    if not setup.store.projects.get(project).connected:
-        raise NotFound(f"project {project} is not connected; connect it with: nextlabel connect {project}")
+    known(setup.store, project, connected=True)
     first_round(setup, project, quiet=False, say=click.echo)
 
 

@@ -10,8 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from backend.cli import beside, outlook
+from backend.cli.known import known
 from backend.cli.output import Said, ago, as_json, console, red, sheet
 from backend.cli.setup import Setup
+from backend.connecting import whereabouts
 from backend.domain import RoundState, utc_now
 from backend.store import Connection, Store
 
@@ -23,14 +25,17 @@ from backend.store import Connection, Store
 def status(setup: Setup, project: int | None, *, as_json_: bool) -> None:
     """Show how PROJECT stands, or every project: labels, queue, rounds, accuracy, trouble."""
     store, now = setup.store, utc_now()
-    chosen = [store.projects.get(project)] if project else store.projects.all(disconnected=True)
-    found = [describe(store, known, now) for known in chosen]
+    chosen = [known(store, project)] if project else store.projects.all(disconnected=True)
+    found = [describe(store, each, now) for each in chosen]
     workers = store.leases.workers(now=now)
     if as_json_:
         as_json({"workers": workers, "projects": found})
         return
     if not found:
-        click.echo("No project is connected; connect one with: nextlabel connect PROJECT")
+        click.echo(
+            f"No project is connected in the store {whereabouts(store)}; "
+            "connect one with: nextlabel connect PROJECT"
+        )
     for entry in found:
         console().print(_table(entry, now))
     if found and not workers:

@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import replace
 
-from backend.domain import Clock, Finding, LabelStudioError, Level, Unauthorized, Unreachable
+from backend.domain import (
+    VERSION_PREFIX,
+    Clock,
+    Finding,
+    LabelStudioError,
+    Level,
+    Unauthorized,
+    Unreachable,
+)
 from backend.labelstudio.checks import CHECKS, Case, OurSide
 from backend.labelstudio.client import LabelStudio
 
-__all__ = ["OurSide", "examine"]
+__all__ = ["OurSide", "examine", "is_foreign"]
+
+_QUEUE = re.compile(re.escape(VERSION_PREFIX) + r"[0-9a-f]{4}-\d+\.\d+")
 
 
-def examine(label_studio: LabelStudio, project_id: int, ours: OurSide, *, now: Clock) -> list[Finding]:
-    """Run every check; never raises for what Label Studio does: an error becomes a finding."""
+def is_foreign(model_version: str, published: Collection[str]) -> bool:
+    """Whether a project's model version is a queue of a nextlabel that is not the one that `published`."""
+    return _QUEUE.fullmatch(model_version) is not None and model_version not in published
+
+
+def examine(
+    label_studio: LabelStudio,
+    project_id: int,
+    ours: OurSide,
+    *,
+    now: Clock,
+    published: Collection[str] = (),
+) -> list[Finding]:
+    """Run every check; never raises for what Label Studio does: an error becomes a finding.
+
+    published: the queue versions that our store knows; another one is somebody else's
+    """
     try:
         project = label_studio.project(project_id)
     except LabelStudioError as error:
         return [_no_access(error)]
     case = Case(label_studio, project, ours, now)
+    foreign = is_foreign(project.model_version, {*published, ours.queue_version})
     findings: list[Finding] = []
     for name, check in CHECKS.items():
+        if name == "model version" and foreign:
+            findings.append(_served_by_another(case))
+            continue
         try:
             found = list(check(case))
         except LabelStudioError as error:
@@ -28,6 +59,19 @@ def examine(label_studio: LabelStudio, project_id: int, ours: OurSide, *, now: C
             ]
         findings += [replace(finding, check=name) for finding in found]
     return findings
+
+
+def _served_by_another(case: Case) -> Finding:
+    expected = f"our '{case.ours.queue_version}'" if case.ours.queue_version else "one of ours"
+    return Finding(
+        "model version",
+        Level.ERROR,
+        "another nextlabel installation serves this project: the model version is "
+        f"'{case.project.model_version}', which our store does not know; expected {expected}",
+        "Stop one of the two, or both go on switching the queue: `nextlabel disconnect` in the folder of the "
+        f"other, then `nextlabel connect {case.project.id}` here; or give the project up here with "
+        f"`nextlabel forget {case.project.id} --offline`.",
+    )
 
 
 def _no_access(error: LabelStudioError) -> Finding:

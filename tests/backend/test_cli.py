@@ -199,18 +199,20 @@ def test_a_missing_token_says_where_to_find_one(run: Run) -> None:
 
 
 def test_what_needs_no_label_studio_works_without_a_token(run: Run, tmp_path: Path) -> None:
-    assert "No project is connected" in run("status").stdout
+    assert f"No project is connected in the store {tmp_path}/.nextlabel/nextlabel.db" in run("status").stdout
     assert run("status", "--json").stdout.strip().startswith("{")
     assert run("backup", "copy.db").exit_code == 0
     assert (tmp_path / "copy.db").stat().st_size > 0
     assert "exists already" in complaint(run("backup", "copy.db"), 5)
 
 
-def test_a_project_that_was_never_connected_is_not_found(run: Run) -> None:
+def test_a_project_that_was_never_connected_is_not_found(run: Run, tmp_path: Path) -> None:
     for command in ("status", "disconnect", "forget", "round", "doctor"):
         extra = ["--yes"] if command == "forget" else []
         result = run(command, "12", *extra, LABEL_STUDIO_API_KEY="f" * 40)
-        assert "nextlabel connect 12" in complaint(result, 3)
+        line = complaint(result, 3)
+        assert "nextlabel connect 12" in line
+        assert f"{tmp_path}/.nextlabel/nextlabel.db" in line, "it may be the wrong folder"
 
 
 @pytest.mark.parametrize("project", ["0", "-3", "twelve", ""])

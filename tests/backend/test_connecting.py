@@ -10,17 +10,21 @@ from typing import Any
 
 import pytest
 
-from backend.connecting import connect, disconnect
+from backend.connecting import connect, disconnect, whereabouts
 from backend.domain import (
     FrontTask,
     LabelConfigError,
     LabelStudioError,
     LeaseLost,
+    Level,
+    NextlabelError,
     NotFound,
     Origin,
     QueuedPrediction,
     Unreachable,
 )
+from backend.labelstudio.doctor import OurSide, examine, is_foreign
+from backend.rounds.publish import version_name
 from backend.store import Store
 
 URL = "http://127.0.0.1:9090"
@@ -42,7 +46,9 @@ class Clock:
 
 
 class Linked:
-    """What connecting needs of Label Studio, over the fake of `conftest`."""
+    """What connecting and the doctor need of Label Studio, over the fake of `conftest`."""
+
+    token_kind, token_expires = "legacy", None
 
     def __init__(self, fake: Any, store: Store) -> None:
         self.fake, self.store = fake, store
@@ -89,6 +95,15 @@ class Linked:
     def webhooks(self, project_id: int) -> list[Any]:
         self.fake._ask("webhooks")
         return list(self.hooks.values())
+
+    def server_time(self) -> datetime:
+        return datetime(2026, 1, 2, tzinfo=UTC)
+
+    def ml_backends(self, project_id: int) -> list[Any]:
+        return []
+
+    def members(self, project_id: int) -> list[Any] | None:
+        return None
 
     def refusal(self, project_id: int, url: str) -> str:
         self.fake._ask("refusal")
@@ -277,3 +292,94 @@ def test_a_worker_that_never_lets_go_is_named(desk: Desk) -> None:
     with pytest.raises(LeaseLost, match="worker-7"):
         disconnect(desk.store, desk.labelstudio, 1, now=desk.clock, wait=sleep_while_it_renews)
     assert desk.labelstudio.settings()[0] == "Uncertainty sampling", "half of it would be worse"
+
+
+# --- another nextlabel ---
+
+RIVAL = "nextlabel-ab12-7.1"
+
+
+@pytest.fixture
+def served(desk: Desk) -> Desk:
+    """The project as another installation, with a store of its own, left it."""
+    desk.labelstudio.import_predictions(1, RIVAL, [QueuedPrediction(3, (), 0.0)])
+    desk.labelstudio.fake.info = replace(
+        desk.labelstudio.info, model_version=RIVAL, sampling="Uncertainty sampling"
+    )
+    desk.labelstudio.requests.clear()
+    return desk
+
+
+def test_a_project_that_another_nextlabel_serves_is_not_taken_over_silently(served: Desk) -> None:
+    with pytest.raises(NextlabelError) as refused:
+        served.connect()
+    for words in (RIVAL, whereabouts(served.store), "nextlabel disconnect 1", "--take-over"):
+        assert words in str(refused.value)
+    assert served.labelstudio.requests == ["project"]
+    assert served.store.projects.all(disconnected=True) == []
+
+
+def test_taken_over_nothing_of_the_other_is_restored(served: Desk) -> None:
+    assert served.connect(take_over=True).foreign == RIVAL
+    served.publish("nextlabel-0000-1.1")
+    assert served.disconnect() == []
+    assert served.labelstudio.settings() == ("Sequential sampling", "", True)
+    assert list(served.labelstudio.predictions) == ["theirs"]
+
+
+def test_connecting_again_and_from_a_backup_needs_no_taking_over(desk: Desk) -> None:
+    """The store of before knows the project, though not what was published since."""
+    assert desk.connect().foreign == ""
+    desk.publish("nextlabel-0000-1.1")
+    assert desk.connect().foreign == ""
+    desk.labelstudio.import_predictions(1, RIVAL, [QueuedPrediction(3, (), 0.0)])
+    desk.labelstudio.switch(1, RIVAL)
+    assert desk.connect().foreign == RIVAL
+    assert desk.disconnect() == []
+    assert desk.labelstudio.settings() == BEFORE
+
+
+def test_after_a_disconnect_that_failed_our_own_queue_is_no_strangers(desk: Desk) -> None:
+    desk.connect()
+    desk.publish("nextlabel-0000-1.1")
+    desk.labelstudio.fake.before = lambda _name: (_ for _ in ()).throw(Unreachable("nobody answers"))
+    assert desk.disconnect()
+    desk.labelstudio.fake.before = lambda _name: None
+    assert desk.connect().foreign == ""
+    assert desk.disconnect() == []
+    assert desk.labelstudio.settings() == BEFORE
+
+
+def test_what_a_nextlabel_wrote_for_every_task_is_not_restored(desk: Desk) -> None:
+    """It is erased with the rest, so nobody could switch back to it; and it is no queue."""
+    everywhere = "nextlabel-all-target-1-20260105T000000"
+    desk.labelstudio.import_predictions(1, everywhere, [QueuedPrediction(3, (), 0.0)])
+    desk.labelstudio.switch(1, everywhere)
+    assert desk.connect().foreign == ""
+    assert desk.disconnect() == []
+    assert desk.labelstudio.settings() == ("Sequential sampling", "", True)
+
+
+def test_what_rounds_publish_is_known_as_a_queue(desk: Desk) -> None:
+    desk.connect()
+    name = version_name(desk.store.projects.get(1), 12, 3, now=desk.clock())
+    assert is_foreign(name, [])
+    assert not is_foreign(name, [name])
+    assert not any(is_foreign(other, []) for other in ("", "theirs", "nextlabel", "nextlabel-all-proxy-1"))
+
+
+@pytest.mark.parametrize("published", [[], ["nextlabel-0000-1.1"]])
+def test_the_doctor_names_another_installation(served: Desk, published: list[str]) -> None:
+    ours = OurSide(queue_version=published[0] if published else "")
+    found = examine(served.labelstudio, 1, ours, now=served.clock, published=published)
+    [finding] = [each for each in found if each.check == "model version"]
+    assert finding.level is Level.ERROR
+    assert "another nextlabel installation serves this project" in finding.message
+    assert RIVAL in finding.message
+    assert "Somebody changed it" not in finding.remedy
+    assert "nextlabel connect 1" in finding.remedy
+
+
+def test_a_front_that_is_being_published_is_no_other_installations(served: Desk) -> None:
+    found = examine(served.labelstudio, 1, OurSide("nextlabel-0000-1.1"), now=served.clock, published=[RIVAL])
+    assert not any("another nextlabel" in each.message for each in found)
