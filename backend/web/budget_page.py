@@ -11,11 +11,13 @@ from werkzeug.datastructures import MultiDict
 from backend.budget import METRICS, as_fields, budget_of, shares_of, stand_of
 from backend.budget.live import BUDGET, SHARES
 from backend.budget.terms import NAMES
+from backend.budget.wording import money as in_money
 from backend.store import Store
 from backend.web.facts import Facts
 from backend.web.languages import Speech
 
 AMOUNTS = ("labels", "hours", "money", "currency", "per_hour", "per_label", "deadline")
+AMOUNTS_SPENT = ("labels", "hours", "money")
 AIMS = ("target_value", "least_gain")
 COUNTING = ("since", "most_minutes")
 SHARE_NAMES = ("audit", "exploration", "relabel")
@@ -63,6 +65,38 @@ def content(store: Store, project_id: int, form: Form) -> Facts:
         "units": UNITS,
         "stand": stand_of(store, project_id),
     }
+
+
+def stands(speech: Speech, budget: Facts, *, queue_closed: bool) -> Facts | None:
+    """Say what closes or limits the queue, as it is and as the worker will make it; None where nothing does.
+
+    queue_closed: whether Label Studio's queue is closed now
+    """
+    closed, limits = budget["closed"], budget["limits"]
+    if not closed and not queue_closed and not limits:
+        return None
+    key = "reopening" if queue_closed else "limited"
+    if closed:
+        key = "closed" if queue_closed else "closing"
+    return {
+        "tone": "warn" if closed else "calm",
+        "title": speech(f"budget.{key}"),
+        "says": [_limit(speech, limit, budget) for limit in limits],
+    }
+
+
+def _limit(speech: Speech, limit: Facts, budget: Facts) -> str:
+    """Say one limit: that it is used up, or how much it leaves."""
+    kind, count = limit["kind"], limit["labels"]
+    if count == 0:
+        return speech(f"limit.no_{kind}" if kind in AMOUNTS_SPENT else f"limit.{kind}")
+    left = budget["left"][kind]
+    amounts = {
+        "labels": speech.number(left),
+        "hours": speech.hours(left),
+        "money": in_money(left, budget["fields"]["currency"]),
+    }
+    return speech(f"limit.{kind}", amount=amounts[kind], count=count)
 
 
 def translated(

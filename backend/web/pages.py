@@ -217,12 +217,15 @@ def _deeds(pages: Blueprint, site: Site) -> None:
             else:
                 address = url_for("pages.budget", project_id=known.id, done=subject)
                 return redirect(address, HTTPStatus.SEE_OTHER)
-        allowed = site.allowance(known)
+        allowed, summary = site.allowance(known), site.summary(known)
+        found = budget_facts(allowed)
         page = site.render_project(
             "budget.html",
             known,
             "budget",
-            budget=budget_facts(allowed),
+            p=summary,
+            budget=found,
+            stands=budget_page.stands(speech_of(request), found, queue_closed=bool(summary["queue_closed"])),
             burn=burn(store, known.id, allowed.budget.value, now=site.now()),
             **budget_page.content(store, known.id, form),
         )
