@@ -170,10 +170,23 @@ def disconnect(
     except NotFound:
         pass  # the project is gone, and its predictions with it
     except LabelStudioError as error:
-        return [*failures, str(error)]
+        return _told([*failures, error])
     for version in store.queue.versions(project_id):
         store.queue.withdraw(project_id, version.version, now=now())
-    return failures
+    return _told(failures)
+
+
+def is_given_back(store: Store, project_id: int) -> bool:
+    """Whether a project is disconnected, and Label Studio holds nothing of ours that is to be undone."""
+    known = store.projects.get(project_id)
+    left = any(version.erased_at is None for version in store.queue.versions(project_id))
+    return not (known.connected or known.previous or left)
+
+
+def _told(failures: list[LabelStudioError]) -> list[str]:
+    """Say each reason once: that nobody answers is one, whatever was asked."""
+    unreachable = [error for error in failures if isinstance(error, Unreachable)]
+    return list(dict.fromkeys(str(error) for error in failures if error not in unreachable[1:]))
 
 
 def _erase_predictions(labelstudio: LabelStudio, project_id: int, progress: Progress) -> None:
@@ -184,7 +197,7 @@ def _erase_predictions(labelstudio: LabelStudio, project_id: int, progress: Prog
         labelstudio.delete_version(project_id, version)
 
 
-def _give_back(store: Store, labelstudio: LabelStudio, project_id: int) -> list[str]:
+def _give_back(store: Store, labelstudio: LabelStudio, project_id: int) -> list[LabelStudioError]:
     """Undo what `connect` did, all that can be undone; what could not is tried again the next time."""
     known = store.projects.get(project_id)
     steps: list[Callable[[], object]] = [lambda: reopen(store, labelstudio, project_id)]
@@ -201,7 +214,7 @@ def _give_back(store: Store, labelstudio: LabelStudio, project_id: int) -> list[
             with suppress(NotFound):
                 step()
         except LabelStudioError as error:
-            failures.append(str(error))
+            failures.append(error)
     if not failures:
         store.projects.restored(project_id)
     return failures

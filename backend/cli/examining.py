@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from backend.cli.known import known as look_up
 from backend.cli.setup import Setup
-from backend.connecting import whereabouts
+from backend.connecting import is_given_back, whereabouts
 from backend.domain import (
     WEBHOOK_SECRET_HEADER,
     Clock,
@@ -20,7 +20,7 @@ from backend.encoders import make_for
 from backend.labels import LabelKind
 from backend.labels import read as read_label_config
 from backend.pool.opening import encoded_as
-from backend.store import Connection
+from backend.store import Connection, Store
 
 SAMPLE = 200
 """How many tasks tell whether the encoder suits the data."""
@@ -38,7 +38,7 @@ def examine(
     store = setup.store
     workers = store.leases.workers(now=now())
     found: list[tuple[int | None, Finding]] = [(None, _worker(workers))]
-    known = [look_up(store, project)] if project else store.projects.all()
+    known = [look_up(store, project)] if project else _concerned(store)
     if not known:
         message = f"no project is connected in the store {whereabouts(store)}"
         found.append((None, Finding("projects", Level.WARNING, message, "Run `nextlabel connect PROJECT`.")))
@@ -54,14 +54,23 @@ def _worker(workers: list[str]) -> Finding:
     return Finding("worker", Level.ERROR, "no worker runs: the queue does not follow", "Run `nextlabel up`.")
 
 
+def _concerned(store: Store) -> list[Connection]:
+    """List the projects that are connected, and those that are disconnected but not given back."""
+    everything = store.projects.all(disconnected=True)
+    return [known for known in everything if known.connected or not is_given_back(store, known.id)]
+
+
 def _project(setup: Setup, known: Connection, now: Clock) -> Iterator[Finding]:
     from backend.labelstudio.doctor import OurSide
     from backend.labelstudio.doctor import examine as examine_label_studio
 
     store, config = setup.store, setup.config.for_project(known.id)
     if not known.connected:
-        remedy = f"Run `nextlabel connect {known.id}`."
-        yield Finding("connection", Level.ERROR, "the project is disconnected", remedy)
+        said, remedy = "the project is disconnected", f"Run `nextlabel connect {known.id}`."
+        if not is_given_back(store, known.id):
+            said += ", but not given back yet: Label Studio still has settings or predictions of ours"
+            remedy = f"Run `nextlabel disconnect {known.id}` again when Label Studio answers."
+        yield Finding("connection", Level.ERROR, said, remedy)
         return
     current = store.queue.current(known.id)
     left = store.queue.left(known.id, current.version) if current else 0

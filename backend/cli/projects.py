@@ -94,7 +94,10 @@ def disconnect(setup: Setup, project: int) -> None:
     with progress_bars() as progress:
         failures = run(setup.store, setup.labelstudio, project, now=utc_now, progress=progress)
     if failures:
-        raise LabelStudioError(f"project {project}: not everything was restored: {'; '.join(failures)}")
+        raise LabelStudioError(
+            f"project {project}: not everything was restored: {'; '.join(failures)}; "
+            f"run `nextlabel disconnect {project}` again when Label Studio answers"
+        )
     click.echo(f"Project {project} is as it was before it was connected.")
 
 

@@ -13,7 +13,7 @@ from backend.cli import beside, outlook
 from backend.cli.known import known
 from backend.cli.output import Said, ago, as_json, console, red, sheet
 from backend.cli.setup import Setup
-from backend.connecting import whereabouts
+from backend.connecting import is_given_back, whereabouts
 from backend.domain import RoundState, utc_now
 from backend.store import Connection, Store
 
@@ -54,6 +54,7 @@ def describe(store: Store, known: Connection, now: datetime) -> dict[str, Any]:
         "project": known.id,
         "title": known.title,
         "connected": known.connected,
+        "given_back": is_given_back(store, known.id),
         "worker": store.leases.holder(known.id, now=now),
         "trouble": known.trouble or failed,
         "progress": known.progress,
@@ -94,12 +95,16 @@ def describe(store: Store, known: Connection, now: datetime) -> dict[str, Any]:
 def _table(entry: dict[str, Any], now: datetime) -> Table:
     title = Text(f"Project {entry['project']}: {entry['title']}", style="bold")
     if not entry["connected"]:
-        title = Text.assemble(title, ("  (disconnected)", "dim"))
+        how = "disconnected" if entry["given_back"] else "disconnected, not given back yet"
+        title = Text.assemble(title, (f"  ({how})", "dim"))
     return sheet(title, _lines(entry, now))
 
 
 def _lines(entry: dict[str, Any], now: datetime) -> list[tuple[str, Said]]:
     lines: list[tuple[str, Said]] = []
+    if not (entry["connected"] or entry["given_back"]):
+        again = f"nextlabel disconnect {entry['project']}"
+        lines.append(("given back", red(f"not yet: run `{again}` again when Label Studio answers")))
     if entry["trouble"]:
         lines.append(("trouble", red(entry["trouble"])))
     if entry["progress"]:

@@ -23,14 +23,18 @@ from backend.domain import (
     NextlabelError,
     NotFound,
     Outdated,
+    Project,
     StoreError,
     Unauthorized,
     Unreachable,
+    utc_now,
 )
 from backend.models.remote import RemoteError
+from backend.store import Store
 
 README = Path(__file__).parents[2] / "README.md"
 COMMANDS = sorted(group.commands)
+SETTINGS = ("sampling", "show_collab_predictions", "model_version")
 
 Run = Callable[..., Result]
 
@@ -45,6 +49,17 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return CliRunner().invoke(group, list(arguments))
 
     return invoke
+
+
+NOWHERE = {"LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_KEY": "f" * 40}
+
+
+def connected(folder: Path, label_config: str = "<View/>") -> None:
+    """Write project 1 into the store of `folder` as connected."""
+    store = Store.open(f"sqlite:///{folder}/.nextlabel/nextlabel.db")
+    found = Project(1, "tickets", label_config, "Sequential sampling", "", True, 1, 0, 0)
+    store.projects.connect(found, {name: getattr(found, name) for name in SETTINGS}, now=utc_now())
+    store.close()
 
 
 def complaint(result: Result, code: int) -> str:
@@ -213,6 +228,13 @@ def test_a_project_that_was_never_connected_is_not_found(run: Run, tmp_path: Pat
         line = complaint(result, 3)
         assert "nextlabel connect 12" in line
         assert f"{tmp_path}/.nextlabel/nextlabel.db" in line, "it may be the wrong folder"
+
+
+def test_a_disconnect_that_failed_says_why_once_and_what_to_do(run: Run, tmp_path: Path) -> None:
+    connected(tmp_path)
+    line = complaint(run("disconnect", "1", **NOWHERE), 3)
+    assert line.count("refused") == 1
+    assert line.endswith("; run `nextlabel disconnect 1` again when Label Studio answers")
 
 
 @pytest.mark.parametrize("project", ["0", "-3", "twelve", ""])

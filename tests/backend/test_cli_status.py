@@ -49,6 +49,24 @@ def test_a_title_is_written_as_it_is(store, run, title, command):
     assert f"Project 1: {title}" in said.output
 
 
+def test_a_project_that_is_not_given_back_yet_is_told(store, run):
+    """Label Studio was down when it was disconnected; nobody but the user tries it again."""
+    project = Project(1, "tickets", "<View/>", "", "", True, 1, 0, 0)
+    store.projects.connect(project, {"sampling": "Sequential sampling"}, now=NOW)
+    store.projects.disconnect(1)
+    said = run("status").output
+    assert "(disconnected, not given back yet)" in said
+    assert "run `nextlabel disconnect 1` again" in said
+    doctor = run("doctor").output
+    assert "project 1: connection: the project is disconnected, but not given back yet" in doctor
+    assert "Run `nextlabel disconnect 1` again" in doctor
+    store.projects.restored(1)
+    said = run("status").output
+    assert "(disconnected)" in said
+    assert "given back" not in said
+    assert "project 1" not in run("doctor").output
+
+
 @pytest.mark.parametrize("awkward", AWKWARD)
 def test_whatever_people_named_is_written_as_it_is(store, capsys, monkeypatch, awkward):
     """Labels, troubles, reasons, notes: all of it comes from elsewhere."""

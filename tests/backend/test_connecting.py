@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backend.connecting import connect, disconnect, whereabouts
+from backend.connecting import connect, disconnect, is_given_back, whereabouts
 from backend.domain import (
     FrontTask,
     LabelConfigError,
@@ -259,6 +259,28 @@ def test_broken_off_at_any_request_it_is_finished_the_next_time(desk: Desk, fail
     assert desk.labelstudio.settings() == BEFORE
     assert list(desk.labelstudio.predictions) == ["theirs"]
     assert (desk.labelstudio.hooks, desk.labelstudio.backends) == ({}, {})
+
+
+def test_until_it_is_finished_a_project_is_not_given_back(desk: Desk) -> None:
+    """A reason that is the same for every request is told once."""
+
+    def refuse(name: str) -> None:
+        raise Unreachable(f"{name}: Connection refused")
+
+    def keep_predictions(name: str) -> None:
+        if name == "delete_version":
+            raise LabelStudioError("busy")
+
+    desk.connect(with_ml_backend=True)
+    assert not is_given_back(desk.store, 1)
+    desk.publish("nextlabel-0000-1.1")
+    for broken, reasons in ((refuse, ["ask_no_more: Connection refused"]), (keep_predictions, ["busy"])):
+        desk.labelstudio.fake.before = broken
+        assert desk.disconnect() == reasons
+        assert not is_given_back(desk.store, 1)
+    desk.labelstudio.fake.before = lambda _name: None
+    assert desk.disconnect() == []
+    assert is_given_back(desk.store, 1)
 
 
 def test_what_was_restored_is_left_alone(desk: Desk) -> None:

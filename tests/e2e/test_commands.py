@@ -124,8 +124,11 @@ def test_what_could_not_be_restored_is_restored_the_next_time(connect, running, 
     nowhere = f"http://{HOST}:{free_port()}"
     line = complaint(running.run("disconnect", made.id, LABEL_STUDIO_URL=nowhere), 3)
     assert "not everything was restored" in line
+    assert line.count("refused") == 1
     assert client.webhooks(made.id)
+    assert "not given back yet" in running.does("status", made.id)
     running.does("disconnect", made.id)
+    assert "not given back" not in running.does("status", made.id)
     assert client.webhooks(made.id) == []
     assert client.versions(made.id) == {}
     assert settings(client, made.id)["sampling"] == "Sequential sampling"
