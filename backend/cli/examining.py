@@ -36,16 +36,29 @@ def examine(
 ) -> list[tuple[int | None, Finding]]:
     """Run every check: those of the installation, then those of each project."""
     store = setup.store
-    workers = store.leases.workers(now=now())
-    found: list[tuple[int | None, Finding]] = [(None, _worker(workers))]
     known = [look_up(store, project)] if project else _concerned(store)
+    server = _server(setup)
+    found: list[tuple[int | None, Finding]] = [
+        (None, server),
+        (None, _worker(store.leases.workers(now=now()))),
+    ]
     if not known:
         message = f"no project is connected in the store {whereabouts(store)}"
         found.append((None, Finding("projects", Level.WARNING, message, "Run `nextlabel connect PROJECT`.")))
     for done, connection in enumerate(known):
         progress("examine projects", done, len(known))
-        found += [(connection.id, finding) for finding in _project(setup, connection, now)]
+        found += [(connection.id, finding) for finding in _project(setup, connection, server, now)]
     return found
+
+
+def _server(setup: Setup) -> Finding:
+    """Whether Label Studio can be asked at all."""
+    from backend.labelstudio.doctor import SERVER, examine_server, no_access
+
+    try:
+        return examine_server(setup.labelstudio)
+    except NextlabelError as error:  # no token, or none that can be one
+        return no_access(SERVER, error)
 
 
 def _worker(workers: list[str]) -> Finding:
@@ -60,7 +73,7 @@ def _concerned(store: Store) -> list[Connection]:
     return [known for known in everything if known.connected or not is_given_back(store, known.id)]
 
 
-def _project(setup: Setup, known: Connection, now: Clock) -> Iterator[Finding]:
+def _project(setup: Setup, known: Connection, server: Finding, now: Clock) -> Iterator[Finding]:
     from backend.labelstudio.doctor import OurSide
     from backend.labelstudio.doctor import examine as examine_label_studio
 
@@ -86,8 +99,9 @@ def _project(setup: Setup, known: Connection, now: Clock) -> Iterator[Finding]:
         closed=bool((closure := store.closures.get(known.id)) and closure.closed),
         served=tuple(store.queue.served_ranks(known.id, current.version)) if current else (),
     )
-    published = [version.version for version in store.queue.versions(known.id)]
-    yield from examine_label_studio(setup.labelstudio, known.id, ours, now=now, published=published)
+    if server.level is Level.OK:  # else it was told already
+        published = [version.version for version in store.queue.versions(known.id)]
+        yield from examine_label_studio(setup.labelstudio, known.id, ours, now=now, published=published)
     if not isinstance(kind, LabelConfigError):
         yield _encoder(setup, known, kind)
     if known.trouble:

@@ -9,16 +9,22 @@ from dataclasses import replace
 from backend.domain import (
     VERSION_PREFIX,
     Clock,
+    ConfigError,
     Finding,
     LabelStudioError,
     Level,
+    NextlabelError,
+    NotFound,
     Unauthorized,
     Unreachable,
 )
 from backend.labelstudio.checks import CHECKS, Case, OurSide
 from backend.labelstudio.client import LabelStudio
+from backend.labelstudio.errors import NoSuchApi
 
-__all__ = ["OurSide", "examine", "is_foreign"]
+__all__ = ["OurSide", "examine", "examine_server", "is_foreign", "no_access"]
+
+SERVER = "Label Studio"
 
 _QUEUE = re.compile(re.escape(VERSION_PREFIX) + r"[0-9a-f]{4}-\d+\.\d+")
 
@@ -26,6 +32,29 @@ _QUEUE = re.compile(re.escape(VERSION_PREFIX) + r"[0-9a-f]{4}-\d+\.\d+")
 def is_foreign(model_version: str, published: Collection[str]) -> bool:
     """Whether a project's model version is a queue of a nextlabel that is not the one that `published`."""
     return _QUEUE.fullmatch(model_version) is not None and model_version not in published
+
+
+def examine_server(label_studio: LabelStudio) -> Finding:
+    """Whether Label Studio answers, and accepts the token; never raises for what it does."""
+    try:
+        release, user = label_studio.version(), label_studio.whoami()
+    except LabelStudioError as error:
+        return no_access(SERVER, error)
+    return Finding(SERVER, Level.OK, f"{release} at {label_studio.url}, as {user.email}")
+
+
+def no_access(check: str, error: NextlabelError) -> Finding:
+    """Say why Label Studio cannot be asked, and what helps."""
+    remedy = "Check the address (LABEL_STUDIO_URL), and that a Label Studio answers there."
+    if isinstance(error, ConfigError):
+        remedy = "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY in the environment."
+    elif isinstance(error, Unreachable):
+        remedy = "Start Label Studio, or correct its address (LABEL_STUDIO_URL)."
+    elif isinstance(error, Unauthorized):
+        remedy = "Copy a token from Label Studio's 'Account & Settings' page (LABEL_STUDIO_API_KEY)."
+    elif isinstance(error, NotFound) and not isinstance(error, NoSuchApi):
+        remedy = "Check the project's number, and that the token's user belongs to its organization."
+    return Finding(check, Level.ERROR, str(error), remedy)
 
 
 def examine(
@@ -43,7 +72,7 @@ def examine(
     try:
         project = label_studio.project(project_id)
     except LabelStudioError as error:
-        return [_no_access(error)]
+        return [no_access("access", error)]
     case = Case(label_studio, project, ours, now)
     foreign = is_foreign(project.model_version, {*published, ours.queue_version})
     findings: list[Finding] = []
@@ -72,12 +101,3 @@ def _served_by_another(case: Case) -> Finding:
         f"other, then `nextlabel connect {case.project.id}` here; or give the project up here with "
         f"`nextlabel forget {case.project.id} --offline`.",
     )
-
-
-def _no_access(error: LabelStudioError) -> Finding:
-    remedy = "Check the project's number, and that the token's user belongs to its organization."
-    if isinstance(error, Unreachable):
-        remedy = "Start Label Studio, or correct its address (LABEL_STUDIO_URL)."
-    elif isinstance(error, Unauthorized):
-        remedy = "Copy a token from Label Studio's 'Account & Settings' page (LABEL_STUDIO_API_KEY)."
-    return Finding("access", Level.ERROR, str(error), remedy)
