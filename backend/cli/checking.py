@@ -8,7 +8,7 @@ import click
 
 from backend.cli.output import as_json, progress_bars
 from backend.cli.setup import Setup
-from backend.config import find, sample
+from backend.config import Config, ProjectConfig, find, sample
 from backend.domain import ConfigError, Finding, Level, utc_now
 
 MARKS = {Level.OK: "ok     ", Level.WARNING: "WARNING", Level.ERROR: "ERROR  "}
@@ -36,8 +36,32 @@ def check(setup: Setup, config: Path | None) -> None:
     if config is not None:
         setup.file = config
     resolved = setup.config
+    if wrong := _budgets(resolved):
+        raise ConfigError("\n".join(wrong))
     file = find(setup.file, {})
     click.echo(f"{file or 'the defaults'}: fine; Label Studio at {resolved.label_studio.url}")
+
+
+def _budgets(config: Config) -> list[str]:
+    """What `connect` would refuse in the budgets: of all projects, then of each what is its own."""
+    everywhere = _refused(config)
+    own = [
+        f"projects.{number}.{line}"
+        for number, project in sorted(config.projects.items())
+        for line in _refused(project)
+        if line not in everywhere
+    ]
+    return [*everywhere, *own]
+
+
+def _refused(config: ProjectConfig) -> list[str]:
+    from backend.budget import seeded
+
+    try:
+        seeded(config, now=utc_now())
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
 
 
 @click.command()

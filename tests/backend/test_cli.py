@@ -148,6 +148,35 @@ def test_check_tells_every_error_at_once_with_its_path_and_the_nearest_name(run:
         assert any(path in line and hint in line for line in told), (path, told)
 
 
+def test_check_refuses_the_budgets_that_connect_would(run: Run, tmp_path: Path) -> None:
+    """What all projects have is told once, what a project has of its own under its number."""
+    (tmp_path / "wrong.yaml").write_text(
+        "budget: {currency: euro, deadline: tomorrow}\n"
+        "projects:\n"
+        "  12: {budget: {currency: EUR, money: 100}}\n"
+        "  13: {queue: {size: 50}}\n"
+        "  14: {budget: {target_metric: accuracie}}\n"
+    )
+    result = run("check", "wrong.yaml")
+    assert result.exit_code == 2
+    told = result.stderr.splitlines()
+    assert len(told) == 4, told
+    for path, words in (
+        ("nextlabel: budget.currency", "three letters"),
+        ("budget.deadline", '"tomorrow"; expected a day or time'),
+        ("projects.12.budget.money", "has no rate"),
+        ("projects.14.budget.target_metric", "macro_f1"),
+    ):
+        assert any(line.startswith(path) and words in line for line in told), (path, told)
+
+
+def test_check_takes_a_budget_that_can_be_kept(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "nextlabel.yaml").write_text(
+        "budget: {money: 100, currency: eur, per_hour: 20, deadline: '2999-12-31', labels: 200}\n"
+    )
+    assert "nextlabel.yaml: fine" in run("check").stdout
+
+
 def test_check_takes_the_defaults_where_there_is_no_file(run: Run) -> None:
     assert "the defaults: fine" in run("check").stdout
     assert "http://elsewhere:1" in run("check", LABEL_STUDIO_URL="http://elsewhere:1").stdout
