@@ -108,6 +108,15 @@ def _project(setup: Setup, known: Connection, server: Finding, now: Clock) -> It
         yield Finding("worker", Level.ERROR, known.trouble, "See the worker's log.")
 
 
+def encoder_misfit(setup: Setup, known: Connection) -> Finding | None:
+    """Say what is wrong with the encoder for the tasks that were read; None where it suits them."""
+    kind = _label_kind(known, setup.config.for_project(known.id).labels.control)
+    if isinstance(kind, LabelConfigError):
+        return None
+    finding = _encoder(setup, known, kind)
+    return None if finding.level is Level.OK else finding
+
+
 def _label_kind(known: Connection, control: str | None) -> LabelKind | LabelConfigError:
     try:
         return read_label_config(known.label_config, primary=control)

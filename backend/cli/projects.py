@@ -38,6 +38,7 @@ def connect(
 ) -> None:
     """Let nextlabel order the queue of PROJECT. Safe to repeat."""
     from backend.budget import seeded
+    from backend.cli.examining import encoder_misfit
     from backend.connecting import connect as run
 
     outcome = run(
@@ -69,6 +70,9 @@ def connect(
     if closed:
         say(f"No round runs: {closed}.")
     figures = None if no_wait or closed else first_round(setup, project, quiet=as_json_, say=say)
+    misfit = encoder_misfit(setup, known(setup.store, project))
+    if misfit:
+        say(f"Encoder: {misfit.message}. {misfit.remedy}")
     if as_json_:
         as_json(
             {
@@ -79,6 +83,7 @@ def connect(
                 "ml_backend": outcome.ml_backend,
                 "foreign": outcome.foreign,
                 "first_round": figures,
+                "encoder": misfit.message if misfit else None,
             }
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ from click.testing import CliRunner, Result
 
 import backend
 from backend.cli.commands import group
+from backend.cli.setup import Setup
 from backend.config import table
+from backend.connecting import Outcome
 from backend.domain import (
     ConfigError,
     EncoderError,
@@ -25,6 +28,7 @@ from backend.domain import (
     Outdated,
     Project,
     StoreError,
+    Task,
     Unauthorized,
     Unreachable,
     utc_now,
@@ -264,6 +268,37 @@ def test_a_disconnect_that_failed_says_why_once_and_what_to_do(run: Run, tmp_pat
     line = complaint(run("disconnect", "1", **NOWHERE), 3)
     assert line.count("refused") == 1
     assert line.endswith("; run `nextlabel disconnect 1` again when Label Studio answers")
+
+
+KOREAN = "우리는 매일 아침 일찍 일어나서 신문을 읽고 커피를 마십니다"
+CHOICES = """<View><Text name="text" value="$text"/><Choices name="label" toName="text">
+<Choice value="a"/><Choice value="b"/></Choices></View>"""
+
+
+@pytest.mark.parametrize(("text", "encoder", "warned"), [
+    (KOREAN, "sentence", True),
+    (KOREAN, "ngram", False),
+    ("the cat sat on the mat and was happy", "sentence", False),
+], ids=["Korean", "Korean n-grams", "English"])  # fmt: skip
+def test_connect_warns_of_an_encoder_for_another_language(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, encoder: str, warned: bool
+) -> None:
+    """After the first round: then its tasks are known."""
+    connected(tmp_path, CHOICES)
+
+    def read_tasks(setup: Setup, project: int, **_: object) -> dict[str, int]:
+        tasks = [Task(each, {"text": f"{text} {each}"}, utc_now()) for each in range(1, 30)]
+        setup.store.tasks.record(project, tasks, asked_at=utc_now(), now=utc_now())
+        return {"tasks": 29}
+
+    monkeypatch.setattr("backend.connecting.connect", lambda *_, **__: Outcome("tickets", False, True))
+    monkeypatch.setattr("backend.cli.projects.first_round", read_tasks)
+    variables = NOWHERE | {"NEXTLABEL_ENCODER_NAME": encoder}
+    said = run("connect", "1", **variables).stdout
+    assert ("100% of the letters are Hangul" in said) == warned
+    assert ("Set encoder.name to ngram" in said) == warned
+    as_json = json.loads(run("connect", "1", "--json", **variables).stdout)
+    assert (as_json["encoder"] is not None) == warned
 
 
 @pytest.mark.parametrize("project", ["0", "-3", "twelve", ""])
