@@ -11,6 +11,7 @@ from typing import Any
 
 from backend.budget import wording
 from backend.budget.allowance import Allowance, allowance, price_of_label
+from backend.budget.terms import Budget
 from backend.domain import RoundState
 from backend.store import Store
 
@@ -55,13 +56,15 @@ class Purchase:
 class Recommendation:
     """The advice, why, and what more labels would buy.
 
-    gain: points of the metric (in %) that the hundred labels after the next are expected to bring
+    gain:   points of the metric (in %) that the hundred labels after the next are expected to bring
+    metric: what is foretold
     """
 
     advice: Advice
     reasons: tuple[Reason, ...]
     purchases: tuple[Purchase, ...] = ()
     gain: float | None = None
+    metric: str = "accuracy"
 
 
 def recommend(
@@ -77,15 +80,14 @@ def recommend(
     figures: Mapping[str, Any] = done.figures if done else {}
     forecast = figures.get("forecast") or {}
     bought = _purchases(forecast, allowed)
-    gain = _gain(bought)
+    gain, metric = _gain(bought), _metric(figures)
     if allowed.closed:
         reasons = tuple(Reason(limit.kind.value, limit.says) for limit in allowed.reasons)
-        return Recommendation(Advice.STOP, reasons, bought, gain)
-    metric = allowed.budget.value.target_metric
+        return Recommendation(Advice.STOP, reasons, bought, gain, metric)
     # rounds call the headline of any kind of labels "accuracy", and forecast that
-    foretold = bought if metric in ("accuracy", forecast.get("metric")) else ()
-    told = [_told(bought, allowed), _target(foretold, allowed)]
-    little, agreed = _little(gain, allowed), _agreed(figures.get("agreement"))
+    foretold = bought if allowed.budget.value.target_metric in ("accuracy", metric) else ()
+    told = [_told(bought, allowed, metric), _target(foretold, allowed)]
+    little, agreed = _little(gain, allowed, metric), _agreed(figures.get("agreement"))
     spent = _nearly_spent(allowed)
     advice = Advice.GO_ON
     if little and agreed:
@@ -93,9 +95,18 @@ def recommend(
     elif little or agreed or spent or _near(foretold, allowed):
         advice = Advice.STOP_SOON
     if advice is Advice.GO_ON:
-        told.insert(0, _worth_it(gain, allowed, figures))
+        told.insert(0, _worth_it(gain, allowed, figures, metric))
     reasons = tuple(reason for reason in (little, agreed, spent, *told) if reason)
-    return Recommendation(advice, reasons, bought, gain)
+    return Recommendation(advice, reasons, bought, gain, metric)
+
+
+def _metric(figures: Mapping[str, Any]) -> str:
+    """Name what a round foretold, or else its headline; rounds of old measured accuracy."""
+    for name in ("forecast", "audit_accuracy"):
+        found = (figures.get(name) or {}).get("metric")
+        if found is not None:
+            return str(found)
+    return "accuracy"
 
 
 def _purchases(forecast: Mapping[str, Any] | None, allowed: Allowance) -> tuple[Purchase, ...]:
@@ -129,22 +140,27 @@ def _gain(bought: tuple[Purchase, ...]) -> float | None:
     return 100 * (second.value - first.value) * 100 / (second.labels - first.labels)
 
 
-def _little(gain: float | None, allowed: Allowance) -> Reason | None:
-    least = float(allowed.budget.value.least_gain)
-    if gain is None or gain >= least:
+def _little(gain: float | None, allowed: Allowance, metric: str) -> Reason | None:
+    if gain is None or gain >= float(allowed.budget.value.least_gain):
         return None
+    brings, least = wording.points(metric, gain), least_gain(allowed.budget.value, metric)
     return Reason(
         "little gain",
-        f"100 more labels are expected to bring {gain:.1f} points; below {least:g} is not worth it to you",
+        f"100 more labels are expected to bring {brings}; below {least} is not worth it to you",
     )
 
 
-def _worth_it(gain: float | None, allowed: Allowance, figures: Mapping[str, Any]) -> Reason:
+def least_gain(budget: Budget, metric: str) -> str:
+    """Write the least gain that is worth 100 labels, in points of a share or as a correlation is written."""
+    least = budget.least_gain / 100 if metric in wording.CORRELATIONS else budget.least_gain
+    return f"{float(least):g}"
+
+
+def _worth_it(gain: float | None, allowed: Allowance, figures: Mapping[str, Any], metric: str) -> Reason:
     if gain is not None:
-        least = float(allowed.budget.value.least_gain)
+        brings, least = wording.points(metric, gain), least_gain(allowed.budget.value, metric)
         return Reason(
-            "worth it",
-            f"100 more labels are expected to bring {gain:.1f} points; {least:g} are worth it to you",
+            "worth it", f"100 more labels are expected to bring {brings}; {least} are worth it to you"
         )
     if figures.get("audit_accuracy"):
         return Reason("few measurements", "nothing can be foretold yet: it takes three measurements")
@@ -172,11 +188,11 @@ def _nearly_spent(allowed: Allowance) -> Reason | None:
     return None
 
 
-def _told(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
+def _told(bought: tuple[Purchase, ...], allowed: Allowance, metric: str) -> Reason | None:
     """Such as: 200 more labels: 91.0 % to 93.0 %, 3.1 hours, 56.00 EUR."""
     for one in bought:
         if one.labels == SHOWN:
-            parts = [f"{wording.share(one.low)} to {wording.share(one.high)}"]
+            parts = [f"{wording.score(metric, one.low)} to {wording.score(metric, one.high)}"]
             if allowed.pace.known:
                 parts.append(wording.hours(one.hours))
             if one.money is not None and (allowed.pace.known or allowed.budget.value.per_hour is None):
@@ -198,12 +214,13 @@ def _target(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
     target = budget.target_value
     if target is None:
         return None
-    name, wanted = budget.target_metric.replace("_", " "), wording.share(target)
-    if allowed.measured is None:
+    found = allowed.measured
+    if found is None:
+        name = budget.target_metric.replace("_", " ")
         return Reason("target unknown", f"nobody knows how far the target is: {name} is not measured yet")
-    name = allowed.measured.metric.replace("_", " ")
-    now = f"{wording.share(allowed.measured.low)} to {wording.share(allowed.measured.high)}"
-    if Decimal(str(allowed.measured.low)) >= target:
+    name, wanted = found.metric.replace("_", " "), wording.score(found.metric, target)
+    now = f"{wording.score(found.metric, found.low)} to {wording.score(found.metric, found.high)}"
+    if Decimal(str(found.low)) >= target:
         says = f"the target {wanted} is probably reached: it is {now}; more random tasks will make it sure"
         return Reason("target probable", says)
     if not bought:
@@ -215,7 +232,7 @@ def _target(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
             return Reason("target in reach", says)
     most = bought[-1]
     if Decimal(str(most.high)) < target:
-        best = wording.share(most.high)
+        best = wording.score(found.metric, most.high)
         says = f"the target {wanted} is out of reach: {most.labels} more labels reach at most {best}"
         return Reason("target out of reach", says)
     return Reason("target", f"the target is {name} {wanted}; it is {now}")

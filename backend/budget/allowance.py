@@ -212,8 +212,9 @@ def _target(budget: Held[Budget], found: Measured | None, closure: Closure | Non
             return [Limit(Kind.TARGET, 0, str(reason["says"]))]
     if found is None or not found.surely_above(target):
         return []
-    name, low, high = found.metric.replace("_", " "), wording.share(found.low), wording.share(found.high)
-    says = f"the target is reached: {name} {low} to {high}, {wording.share(target)} was wanted"
+    low, high, wanted = (wording.score(found.metric, each) for each in (found.low, found.high, target))
+    name = found.metric.replace("_", " ")
+    says = f"the target is reached: {name} {low} to {high}, {wanted} was wanted"
     return [Limit(Kind.TARGET, 0, says)]
 
 

@@ -94,10 +94,12 @@ def message_of(store: Store, project_id: int, closure: Closure, allowed: Allowan
         f"Spent: {wording.labels(done.labels)}, {wording.hours(done.hours)}{price}.",
     ]
     if found := allowed.measured:
-        interval = f"{wording.share(found.low)} to {wording.share(found.high)}"
+        value, low, high = (
+            wording.score(found.metric, each) for each in (found.value, found.low, found.high)
+        )
         lines.append(
             f"{found.metric.replace('_', ' ').capitalize()} on {found.n} random tasks: "
-            f"{wording.share(found.value)} (90 % interval {interval})."
+            f"{value} (90 % interval {low} to {high})."
         )
     lines.append("To go on, raise the budget in the page, or with: " + f"nextlabel budget {project_id} set")
     facts = {

@@ -7,6 +7,9 @@ from decimal import Decimal
 WHOLE = frozenset(("KRW", "JPY", "VND", "CLP", "ISK", "PYG", "UGX", "XAF", "XOF"))
 """Currencies without a hundredth."""
 
+CORRELATIONS = frozenset(("spearman", "r2"))
+"""Metrics that are no shares: from -1 to 1, written as they are."""
+
 
 def money(amount: Decimal | float, currency: str | None) -> str:
     """Write an amount of money."""
@@ -30,3 +33,13 @@ def labels(count: int) -> str:
 def share(value: float | Decimal) -> str:
     """Write a metric's value: 91.7 %."""
     return f"{value * 100:.1f} %"
+
+
+def score(metric: str, value: float | Decimal) -> str:
+    """Write a value of `metric`: a share as 91.7 %, a correlation as 0.62."""
+    return f"{value:.2f}" if metric in CORRELATIONS else share(value)
+
+
+def points(metric: str, amount: float) -> str:
+    """Write by how many hundredths `metric` rises: 1.5 points of a share, 0.015 of a correlation."""
+    return f"{amount / 100:.3f}" if metric in CORRELATIONS else f"{amount:.1f} points"

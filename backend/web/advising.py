@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from backend.budget import Allowance
-from backend.budget.advice import Advice, Purchase, Recommendation, recommend
+from backend.budget.advice import Advice, Purchase, Recommendation, least_gain, recommend
+from backend.budget.wording import CORRELATIONS
 from backend.budget.wording import money as in_money
 from backend.store import Store
 from backend.web.facts import Facts
 from backend.web.languages import Speech
+from backend.web.showing import amount, heading, span
 
 TOLD = 200
 """For so many more labels the figures are told in words, as in `nextlabel status`."""
@@ -27,6 +29,7 @@ def advice_facts(store: Store, project_id: int, allowed: Allowance, *, now: date
         "reasons": [{"code": reason.code, "says": reason.says} for reason in found.reasons],
         "purchases": [_purchase(each) for each in found.purchases],
         "gain": found.gain,
+        "metric": found.metric,
     }
 
 
@@ -43,7 +46,11 @@ def advising(
         "tone": "look" if worse and not allowed.closed else _TONES[found.advice],
         "title": speech(f"advice.{key}"),
         "reasons": reasons + contests(speech, quality["against_random"]),
-        "purchases": [_purchase(each) for each in found.purchases],
+        "purchases": [
+            {**_purchase(each), "range": span(speech, found.metric, each.low, each.high)}
+            for each in found.purchases
+        ],
+        "metric": heading(speech, found.metric),
         "currency": allowed.budget.value.currency,
     }
 
@@ -77,28 +84,43 @@ def _reason(speech: Speech, code: str, says: str, values: Mapping[str, Any], *, 
 
 def _values(speech: Speech, found: Recommendation, allowed: Allowance, quality: Facts) -> dict[str, Any]:
     budget, measured, agreement = allowed.budget.value, allowed.measured, quality["agreement"]
-    values: dict[str, Any] = {"least": f"{budget.least_gain:g}"}
+    values: dict[str, Any] = {"least": least_gain(budget, found.metric)}
     if found.gain is not None:
-        values["gain"] = speech.number(found.gain, 1)
+        values["gain"] = _points(speech, found.metric, found.gain)
     if agreement:
         values["kappa"] = ", ".join(speech.number(kappa, 3) for kappa in agreement["kappas"])
     if budget.target_value is not None:
-        values["target"] = speech.share(float(budget.target_value))
-        values["metric"] = speech.of("metric", budget.target_metric)
+        name = _target_metric(allowed, quality)
+        values["target"] = amount(speech, name, float(budget.target_value))
+        values["metric"] = speech.of("metric", name)
         for each in found.purchases:
             if each.value >= float(budget.target_value):
                 values["more"] = each.labels
                 break
     if measured is not None:
-        values |= {"low": speech.share(measured.low), "high": speech.share(measured.high)}
+        values |= {name: amount(speech, measured.metric, getattr(measured, name)) for name in ("low", "high")}
     if found.purchases:
         last = found.purchases[-1]
-        values |= {"most": speech.share(last.high), "last": last.labels}
+        values |= {"most": amount(speech, found.metric, last.high), "last": last.labels}
     told = next((each for each in found.purchases if each.labels == TOLD), None)
     if told is not None:
-        values["range"] = speech.range(told.low, told.high, 1)
+        values["range"] = span(speech, found.metric, told.low, told.high)
         values["cost"] = _cost(speech, told, allowed)
     return values
+
+
+def _points(speech: Speech, metric: str, gain: float) -> str:
+    if metric in CORRELATIONS:
+        return speech.number(gain / 100, 3)
+    return speech("unit.points", value=speech.number(gain, 1))
+
+
+def _target_metric(allowed: Allowance, quality: Facts) -> str:
+    """Name what the target is of: a target of "accuracy" is one of the headline, whatever that is."""
+    if allowed.measured is not None:
+        return allowed.measured.metric
+    name = allowed.budget.value.target_metric
+    return str((quality["accuracy"] or {}).get("metric", name)) if name == "accuracy" else name
 
 
 def _cost(speech: Speech, told: Purchase, allowed: Allowance) -> str:

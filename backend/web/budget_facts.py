@@ -104,7 +104,7 @@ def _target(found: Allowance) -> Facts | None:
     )
     reached = known is not None and known.surely_above(budget.target_value)
     return {
-        "metric": budget.target_metric,
+        "metric": budget.target_metric if known is None else known.metric,
         "value": float(budget.target_value),
         "measured": measured,
         "reached": reached,

@@ -110,6 +110,7 @@ EXAMPLES: dict[str, Any] = {
         "url": "http://localhost:8080/projects/12/data?task=4711",
     },
     "Quality": {
+        "form": "classes",
         "labelled": 1200,
         "accuracy": _ACCURACY,
         "classes": {"declined payment": 61, "card not working": 48},
@@ -208,6 +209,7 @@ EXAMPLES: dict[str, Any] = {
             }
         ],
         "gain": 0.6,
+        "metric": "accuracy",
     },
     "Burn": {
         "unit": "EUR",

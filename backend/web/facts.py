@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -85,6 +85,7 @@ class ProjectFacts:
         """Give what was measured on random tasks, and how the labels are spread."""
         figures = self.figures
         return {
+            "form": figures.get("form"),
             "labelled": figures.get("labelled", 0),
             "accuracy": figures.get("audit_accuracy"),
             "classes": figures.get("classes", {}),
@@ -211,9 +212,9 @@ class ProjectFacts:
         drawn = self.store.pages.map_summary(self.known.id)
         if drawn is None:
             return None
-        count = sum(int(row["count"]) for row in drawn.summary)
+        count, table = sum(int(row["count"]) for row in drawn.summary), in_order(drawn.summary)
         kept = {"round": drawn.round, "labelled": drawn.labelled, "made_at": _time(drawn.made_at)}
-        return {**kept, "count": count, "table": list(drawn.summary)}
+        return {**kept, "count": count, "table": table}
 
     def _annotator_quality(self) -> Mapping[str, Any]:
         found = (self.figures.get("quality") or {}).get("annotators", {})
@@ -237,6 +238,16 @@ class ProjectFacts:
     def _address(self, place: str) -> str | None:
         base = self.settings.label_studio_url
         return f"{base.rstrip('/')}/projects/{self.known.id}/{place}" if base else None
+
+
+def in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Put rows by their labels: numbers, and ranges of them, by number; all else stays as it is."""
+    try:
+        return sorted(
+            rows, key=lambda row: (row["label"] is not None, float(str(row["label"] or 0).split(" to ")[0]))
+        )
+    except ValueError:
+        return list(rows)
 
 
 def _round(each: RoundLine) -> Facts:

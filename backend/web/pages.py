@@ -24,6 +24,7 @@ from backend.web.site import THEME_COOKIE, THEMES, Site, keep_choice, speech_of
 from backend.web.why import sentences
 
 NEXT_TASKS = 5
+CURVE_SHOWN = 12
 LONGEST_NAME = 100
 
 
@@ -102,8 +103,11 @@ def _looks(pages: Blueprint, site: Site) -> None:
     def projects() -> str:
         visitor = site.visitor()
         mine = [known for known in store.projects.all() if visitor.sees(known.id)]
-        workers = store.leases.workers(now=site.now())
-        return site.render("projects.html", found=[site.summary(known) for known in mine], workers=workers)
+        workers, speech = store.leases.workers(now=site.now()), speech_of(request)
+        found = [site.summary(known) for known in mine]
+        for each in found:
+            each["headline"] = showing.tile(speech, each["accuracy"])
+        return site.render("projects.html", found=found, workers=workers)
 
     @pages.get("/projects/<int:project_id>")
     def overview(project_id: int) -> str:
@@ -120,8 +124,8 @@ def _looks(pages: Blueprint, site: Site) -> None:
             p=summary,
             advice=advising(speech, store, known.id, allowed, quality, now=now),
             cards=showing.cards(speech, summary, quality, budget),
-            curve={**curve, "target": target},
-            curve_table=curve["points"][-12:],
+            curve=showing.curve(speech, curve, target=target),
+            curve_table=showing.curve_table(speech, curve["points"][-CURVE_SHOWN:]),
             burn=burn(store, known.id, allowed.budget.value, now=now),
             tasks=waiting,
             classes=showing.balance(quality["classes"])[:12],

@@ -14,6 +14,8 @@ from backend.web.showing import balance, bound, interval, metric, savings_says, 
 MOST_CLASSES = 20
 """Labels up to which a confusion matrix is shown whole; beyond that, the commonest confusions."""
 PAIRS_SHOWN = 20
+NUMBERS = "number"
+"""The form of labels that have no classes: nothing is told of each, and nothing can be confused."""
 COLUMNS = ("precision", "recall", "f1", "support")
 
 
@@ -25,6 +27,7 @@ def quality(speech: Speech, found: Facts) -> Facts:
     return {
         "cards": _cards(speech, found),
         "balance": balance(found["classes"]),
+        "numbers": found["form"] == NUMBERS,
         "per_class": per_class(speech, figures.get("per_class") or []),
         "confusion": confusion(figures.get("confusion") or {}),
         "calibration": calibration.get("bins") or [],

@@ -163,6 +163,7 @@ SCHEMAS: dict[str, Schema] = {
         url=_or_null(_TEXT),
     ),
     "Quality": _object(
+        form=_or_null(_TEXT),
         labelled=_WHOLE,
         accuracy=_or_null(_ref("Interval")),
         classes={"type": "object", "additionalProperties": _WHOLE},
@@ -253,6 +254,7 @@ SCHEMAS: dict[str, Schema] = {
             )
         ),
         gain=_or_null(_NUMBER),
+        metric=_TEXT,
     ),
     "Burn": _object(
         unit=_TEXT,

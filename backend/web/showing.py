@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from backend.budget.wording import CORRELATIONS
 from backend.budget.wording import money as in_money
 from backend.store.access import Token
 from backend.web.facts import Facts
 from backend.web.languages import DASH, Speech
 
 STEPS_ROUNDS = 30
-CORRELATIONS = frozenset({"spearman", "r2"})
 
 
 def cards(speech: Speech, summary: Facts, quality: Facts, budget: Facts) -> list[dict[str, str]]:
@@ -58,11 +58,54 @@ def metric(speech: Speech, figures: Mapping[str, Any] | None) -> str:
     return speech.of("metric", (figures or {}).get("metric", "accuracy"))
 
 
+def heading(speech: Speech, name: str) -> str:
+    """Name a metric at the head of a column."""
+    said = speech.of("metric", name)
+    return said[:1].upper() + said[1:]
+
+
 def score(speech: Speech, figures: Mapping[str, Any], name: str = "value") -> str:
     """Write a measured value: shares as per cent, correlations as they are."""
-    if figures.get("metric") in CORRELATIONS:
-        return speech.number(figures[name], 2)
-    return speech.share(figures[name])
+    return amount(speech, figures.get("metric", "accuracy"), figures[name])
+
+
+def amount(speech: Speech, name: str, value: float) -> str:
+    """Write a value of the metric `name`: shares as per cent, correlations as they are."""
+    return speech.number(value, 2) if name in CORRELATIONS else speech.share(value)
+
+
+def span(speech: Speech, name: str, low: float, high: float) -> str:
+    """Write an interval of the metric `name`."""
+    return f"{amount(speech, name, low)} {DASH} {amount(speech, name, high)}"
+
+
+def tile(speech: Speech, figures: Mapping[str, Any] | None) -> dict[str, str]:
+    """Give the headline for the list of projects: its value, and what it is."""
+    if not figures:
+        return {"value": DASH, "note": speech("accuracy.unknown")}
+    low, high = score(speech, figures, "low"), score(speech, figures, "high")
+    note = speech("projects.accuracy", metric=metric(speech, figures), low=low, high=high)
+    return {"value": score(speech, figures), "note": note}
+
+
+def curve(speech: Speech, found: Facts, *, target: float | None) -> Facts:
+    """Give the learning curve for its plot: of what metric, whether that is a correlation, and the target."""
+    name = found["points"][-1].get("metric", "accuracy") if found["points"] else "accuracy"
+    said = speech.of("metric", name)
+    return {**found, "target": target, "metric": said, "correlation": name in CORRELATIONS}
+
+
+def curve_table(speech: Speech, points: Sequence[Facts]) -> list[dict[str, Any]]:
+    """List the measurements of the curve in words."""
+    return [
+        {
+            "labelled": each["labelled"],
+            "value": score(speech, each),
+            "interval": span(speech, each.get("metric", "accuracy"), each["low"], each["high"]),
+            "n": each["n"],
+        }
+        for each in points
+    ]
 
 
 def interval(speech: Speech, figures: Mapping[str, Any]) -> str:

@@ -15,9 +15,11 @@ from backend.budget import save_budget
 from backend.domain import Annotation, Project, Task
 from backend.store import Store
 from backend.web import WebSettings, create_app
+from backend.web.facts import in_order
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STARS = '<View><Text name="text" value="$text"/><Rating name="stars" toName="text"/></View>'
+PLAIN = {0x2013: "-", 0x3C1: "rho"}
 Page = Callable[[str], str]
 
 
@@ -36,7 +38,8 @@ def page(store: Store) -> Page:
         client.set_cookie("nextlabel_language", language)
         answer = client.get(f"/projects{path}")
         assert answer.status_code == 200
-        return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
+        said = html.unescape(re.sub(r"<[^>]+>", " ", answer.text)).translate(PLAIN)
+        return " ".join(said.split())
 
     return look
 
@@ -87,3 +90,86 @@ def test_what_hours_and_money_leave_is_told_in_their_units(store: Store, page: P
     said = page("/1/budget")
     assert re.search(r"700\.00 EUR of the budget are left, enough for 350 labels\.", said)
     assert re.search(r"8\.8 hours of the budget are left, enough for [\d,]+ labels\.", said)
+
+
+# --- metrics that are no accuracy -------------------------------------------------------------------
+
+
+def measured(metric: str, value: float = 0.62) -> dict[str, Any]:
+    """Figures of a round whose headline is `metric`, with a forecast."""
+    score = {"metric": metric, "value": value, "low": value - 0.1, "high": value + 0.1, "n": 40}
+    ahead = {"value": [0.63, 0.64, 0.65], "low": [0.6, 0.61, 0.62], "high": [0.66, 0.67, 0.68]}
+    forecast = {"metric": metric, "level": 0.8, "more_labels": [100, 200, 500], **ahead}
+    return {
+        "tasks": 2000,
+        "labelled": 150,
+        "unanswered": 1850,
+        "audit_accuracy": score,
+        f"audit_{metric}": score,
+        "forecast": forecast,
+    }
+
+
+@pytest.mark.parametrize(
+    ("metric", "name", "tile", "ahead", "gain"),
+    [
+        (
+            "spearman",
+            "Spearman's rho",
+            "0.62 Spearman's rho (0.52 - 0.72)",
+            "0.61 - 0.67",
+            "0.010; 0.005 are",
+        ),
+        (
+            "entity_f1",
+            "Entity F1",
+            "62.0 % entity F1 (52.0 % - 72.0 %)",
+            "61.0 % - 67.0 %",
+            "1.0 points; 0.5",
+        ),
+        ("micro_f1", "Micro-F1", "62.0 % micro-F1 (52.0 % - 72.0 %)", "61.0 % - 67.0 %", "1.0 points; 0.5"),
+        ("accuracy", "Accuracy", "62.0 % accuracy (52.0 % - 72.0 %)", "61.0 % - 67.0 %", "1.0 points; 0.5"),
+    ],
+)
+def test_a_metric_has_its_own_name_and_is_written_as_it_is(
+    store: Store, page: Page, metric: str, name: str, tile: str, ahead: str, gain: str
+) -> None:
+    connect(store, tasks=2000)
+    finish(store, **measured(metric))
+    budget(store, target_value="0.9")
+    assert tile in page("")
+    said = page("/1")
+    assert f"{name} (80 %)" in said
+    assert f"+200 {ahead}" in said
+    assert f"200 more labels: {ahead}," in said
+    assert f"are expected to bring {gain}" in said
+    assert f'"correlation": {str(metric == "spearman").lower()}' in said
+    if metric != "accuracy":
+        assert "accuracy" not in said.lower()
+    if metric == "spearman":
+        assert "The target of 0.90 is out of reach: 500 more labels reach at most 0.68" in said
+
+
+def test_answers_that_are_no_classes_are_labels_all_the_same(store: Store, page: Page) -> None:
+    connect(store)
+    assert "Nothing is labelled yet." in page("/1")
+    finish(store, tasks=300, labelled=150, unanswered=150, form="number", classes={})
+    for path in ("/1", "/1/quality"):
+        assert "Nothing is labelled yet." not in page(path)
+        assert "150 tasks are labelled; their answers are no classes" in page(path)
+    assert "What is taken for what" not in page("/1/quality"), "numbers never have that"
+    finish(store, 2, tasks=300, labelled=1, unanswered=299, form="classes", classes={"good": 1})
+    assert "What is taken for what" in page("/1/quality")
+
+
+@pytest.mark.parametrize(
+    ("labels", "ordered"),
+    [
+        ([None, "4", "10", "2"], [None, "2", "4", "10"]),
+        (["2.5 to 4", None, "-1 to 2.5"], [None, "-1 to 2.5", "2.5 to 4"]),
+        (["many", "2", None], ["many", "2", None]),
+    ],
+)
+def test_numbers_on_the_map_are_told_in_their_order(labels: list[Any], ordered: list[Any]) -> None:
+    rows = [{"label": label, "count": 9 - place} for place, label in enumerate(labels)]
+    assert [row["label"] for row in in_order(rows)] == ordered

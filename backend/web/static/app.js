@@ -51,22 +51,23 @@
     curve(place, data) {
       const blue = colour("--plot-1"), orange = colour("--plot-2");
       const points = data.points, x = points.map((p) => p.labelled), last = points[points.length - 1];
+      const written = data.correlation ? (value) => value.toFixed(2) : percent, height = data.correlation ? "%{y:.2f}" : "%{y:.1%}";
       const traces = [
         ...band(x, points.map((p) => p.low), points.map((p) => p.high), blue, words.interval),
         { x, y: points.map((p) => p.value), mode: points.length > 40 ? "lines" : "lines+markers", name: words.measured,
-          line: { color: blue, width: 2.5 }, customdata: points.map((p) => [percent(p.low), percent(p.high), p.n]),
-          hovertemplate: "%{y:.1%} (%{customdata[0]} – %{customdata[1]}, n = %{customdata[2]})" },
+          line: { color: blue, width: 2.5 }, customdata: points.map((p) => [written(p.low), written(p.high), p.n]),
+          hovertemplate: height + " (%{customdata[0]} – %{customdata[1]}, n = %{customdata[2]})" },
       ];
       const ahead = data.forecast;
       if (ahead && last) {
         const start = data.labelled || last.labelled, at = [last.labelled, ...ahead.more_labels.map((more) => start + more)];
         const from = (values) => [last.value, ...values];
         traces.push(...band(at, from(ahead.low), from(ahead.high), orange));
-        traces.push({ x: at, y: from(ahead.value), mode: "lines", name: words.forecast, line: { color: orange, width: 2, dash: "dot" }, hovertemplate: "%{y:.1%}" });
+        traces.push({ x: at, y: from(ahead.value), mode: "lines", name: words.forecast, line: { color: orange, width: 2, dash: "dot" }, hovertemplate: height });
       }
       const shapes = data.target ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: data.target, y1: data.target, line: { color: colour("--good"), width: 1.5, dash: "dash" } }] : [];
       const annotations = data.target ? [{ xref: "paper", x: 1, y: data.target, xanchor: "right", yanchor: "bottom", showarrow: false, text: words.target, font: { color: colour("--good") } }] : [];
-      draw(place, traces, { shapes, annotations, xaxis: { title: { text: words.labels } }, yaxis: { tickformat: ".0%" } });
+      draw(place, traces, { shapes, annotations, xaxis: { title: { text: words.labels } }, yaxis: { tickformat: data.correlation ? ".1f" : ".0%" } });
     },
 
     burn(place, data) {
@@ -111,7 +112,10 @@
       } else {
         const column = by === "origin" ? p.origin : p.label, groups = new Map();
         column.forEach((name, row) => { const key = name === null ? "" : String(name); groups.set(key, [...(groups.get(key) || []), row]); });
-        const names = [...groups.keys()].sort((a, b) => (a === "" ? -1 : b === "" ? 1 : groups.get(b).length - groups.get(a).length));
+        // stars and other numbers, or ranges such as "1 to 2.5", by number; all else the commonest first
+        const number = (name) => Number(name.split(" to ")[0]), numbers = [...groups.keys()].every((name) => !Number.isNaN(number(name)));
+        const before = (a, b) => (numbers ? number(a) - number(b) : groups.get(b).length - groups.get(a).length);
+        const names = [...groups.keys()].sort((a, b) => (a === "" ? -1 : b === "" ? 1 : before(a, b)));
         let used = 0;
         traces = names.map((name) => {
           const rows = groups.get(name), tone = name === "" ? faint("#8a8f98", 0.4) : PALETTE[used++ % PALETTE.length];
