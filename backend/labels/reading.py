@@ -50,10 +50,7 @@ def read_all(label_config: str, *, primary: str | None = None) -> Learnable:
         except LabelConfigError as why:
             refused.append(str(why))
     if not kinds:
-        found = "; ".join(refused) or "it has no control tag at all"
-        raise LabelConfigError(
-            f"label config has nothing to learn: {found}; expected a control tag of: {_learnable()}"
-        )
+        raise LabelConfigError(f"label config has nothing to learn: {_why(refused)}")
     ours = [control for control, kind in kinds if kind.form is not Form.REGIONS]
     first = named or (ours[0] if ours else kinds[0][0])
     kinds.sort(key=lambda made: made[0] is not first)
@@ -63,8 +60,15 @@ def read_all(label_config: str, *, primary: str | None = None) -> Learnable:
 def _make(control: Control, objects: Mapping[str, Object]) -> LabelKind:
     maker = LABEL_KINDS.found().get(control.tag)
     if maker is None:
-        raise LabelConfigError(f"{control} is of a kind that is not learned; expected one of: {_learnable()}")
+        raise LabelConfigError(f"{control} is of a kind that is not learned{_one_of()}")
     return maker(control, objects)
+
+
+def _why(refused: list[str]) -> str:
+    """Say why nothing can be learned, and once which tags could be."""
+    if not refused:
+        return f"it has no control tag at all; expected a control tag of: {_learnable()}"
+    return "; ".join(why.removesuffix(_one_of()) for why in refused) + _one_of()
 
 
 def _named(name: str, controls: tuple[Control, ...]) -> Control:
@@ -76,6 +80,10 @@ def _named(name: str, controls: tuple[Control, ...]) -> Control:
     hint = f'; did you mean "{near[0]}"?' if near else ""
     listed = ", ".join(str(control) for control in controls) or "none"
     raise LabelConfigError(f'label config has no control tag named "{name}"; expected one of: {listed}{hint}')
+
+
+def _one_of() -> str:
+    return f"; expected one of: {_learnable()}"
 
 
 def _learnable() -> str:

@@ -139,6 +139,14 @@ def test_a_control_that_is_hidden_at_times_is_known_to_be():
     ]
 
 
+def test_the_tags_that_can_be_learned_are_listed_once():
+    asked = '<TextArea name="a" toName="text"/><TextArea name="b" toName="text"/>'
+    with pytest.raises(LabelConfigError) as refused:
+        read(view(TEXT, asked))
+    assert 'TextArea "a" is of a kind that is not learned; TextArea "b" is' in str(refused.value)
+    assert str(refused.value).count("Taxonomy") == 1
+
+
 def test_a_config_nested_without_end_is_refused_in_one_line():
     """Whether around a control, or within it."""
     assert read("<View>" * 198 + TEXT + GOOD + "</View>" * 198).control == "good"
