@@ -12,7 +12,7 @@ from backend.cli.setup import Setup
 from backend.cli.status import status
 from backend.cli.waiting import first_round, why_closed
 from backend.connecting import whereabouts
-from backend.domain import LabelStudioError, utc_now
+from backend.domain import ConfigError, LabelStudioError, NextlabelError, utc_now
 
 PROJECT = click.argument("project", type=click.IntRange(min=1))
 JSON = click.option("--json", "as_json_", is_flag=True, help="Write JSON, for scripts.")
@@ -60,7 +60,9 @@ def connect(
         say("Webhook: Label Studio announces each annotation at once.")
     else:
         seconds = setup.config.for_project(project).rounds.poll_seconds
-        say(f"Pull-only: Label Studio is asked every {seconds:g} s. No webhook: {outcome.why_no_webhook}.")
+        why = outcome.why_no_webhook
+        end = "" if why.endswith(("?", ".")) else "."
+        say(f"Pull-only: Label Studio is asked every {seconds:g} s. No webhook: {why}{end}")
     if outcome.foreign:
         say(
             f"Another nextlabel served it: {outcome.foreign} is not of the store {whereabouts(setup.store)}. "
@@ -152,7 +154,23 @@ def backup(setup: Setup, file: Path) -> None:
 def round_(setup: Setup, project: int) -> None:
     """Run a round of PROJECT now, whatever the labels say."""
     known(setup.store, project, connected=True)
-    first_round(setup, project, quiet=False, say=click.echo)
+    try:
+        first_round(setup, project, quiet=False, say=click.echo)
+    except NextlabelError as failed:
+        if setup.store.projects.get(project).trouble and _fails(setup, project):
+            raise LabelStudioError(str(failed)) from failed
+        raise
+
+
+def _fails(setup: Setup, project: int) -> bool:
+    """Whether Label Studio fails us: the trouble of a worker is words alone, and tells no exit code."""
+    try:
+        setup.labelstudio.project(project)
+    except LabelStudioError:
+        return True
+    except ConfigError:  # only the worker knows the token
+        return False
+    return False
 
 
 COMMANDS = (connect, disconnect, status, round_, forget, backup)

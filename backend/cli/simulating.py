@@ -143,8 +143,9 @@ def _simulate(setup: Setup, asked: Asked) -> None:
         notes=notes,
     )
     put(asked.out / CURVES, curves)
+    where = _where(asked.out / REPORT)
     put(asked.out / REPORT, write(report))
-    _say(report, asked)
+    _say(report, asked, where)
 
 
 def _cores() -> int:
@@ -173,7 +174,12 @@ def _misfit(data: Labelled, encoder: Encoder) -> list[str]:
     return [complaint] if complaint else []
 
 
-def _say(report: Report, asked: Asked) -> None:
+def _where(page: Path) -> str:
+    """Say where the report goes, and what is there now."""
+    return f"Report: {page.absolute()}{' (in place of an earlier one)' if page.exists() else ''}"
+
+
+def _say(report: Report, asked: Asked, where: str) -> None:
     from backend.simulate import wording
 
     page = asked.out / REPORT
@@ -196,7 +202,7 @@ def _say(report: Report, asked: Asked) -> None:
     for row in wording.short_rows(report.outcome):
         drawn.add_row(*row)
     console().print(drawn)
-    click.echo(f"\n{report.sentence}\n{report.footing}\nReport: {page.absolute()}")
+    click.echo(f"\n{report.sentence}\n{report.footing}\n{where}")
 
 
 def _play_example(asked: Asked, name: str) -> None:
@@ -214,11 +220,12 @@ def _play_example(asked: Asked, name: str) -> None:
     with progress_bars(shown=not asked.as_json_) as progress:
         found = threshold.play(threshold.REPETITIONS, progress)
     page = asked.out / REPORT
+    where = _where(page)
     put(page, write(found))
     if asked.as_json_:
         as_json({**plain(found), "report": str(page)})
         return
-    click.echo(f"{sentence(found)}\nReport: {page.absolute()}")
+    click.echo(f"{sentence(found)}\n{where}")
 
 
 COMMANDS = (simulate,)

@@ -156,6 +156,8 @@ def _read(source: Path, text: str | None, label: str | None) -> tuple[list[Examp
         exported = read_export(source, text=text, label=label)
         few = f"{exported.unanswered:,} tasks of {source} have no single answer and are left out"
         return exported.examples, [few] if exported.unanswered else []
+    if source.suffix.lower() == ".conll" and source.is_file():
+        raise ConfigError(f"{source}: a CoNLL file, whose labels are entities; expected: --kind entities")
     if text is None or label is None:
         missing = "--text" if text is None else "--label"
         listed = ", ".join(repr(name) for name in read_header(source))

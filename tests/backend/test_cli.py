@@ -270,6 +270,43 @@ def test_a_disconnect_that_failed_says_why_once_and_what_to_do(run: Run, tmp_pat
     assert line.endswith("; run `nextlabel disconnect 1` again when Label Studio answers")
 
 
+def test_a_round_that_the_worker_cannot_run_is_label_studios_fault(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells its trouble in words; the exit code says whose it is all the same."""
+    connected(tmp_path)
+
+    def trouble(setup: Setup, project: int, **_: object) -> None:
+        setup.store.projects.trouble(project, "Connection refused")
+        raise NextlabelError(f"project {project}: Connection refused")
+
+    monkeypatch.setattr("backend.cli.projects.first_round", trouble)
+    assert complaint(run("round", "1", **NOWHERE), 3).endswith("project 1: Connection refused")
+    assert complaint(run("round", "1"), 1).endswith("project 1: Connection refused")
+
+
+def test_a_conll_file_without_its_kind_is_told_its_kind(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "e.conll").write_text("the O\ncat B-ANIMAL\n\n")
+    assert complaint(run("simulate", "e.conll"), 2).endswith("; expected: --kind entities")
+    assert "No such file" in complaint(run("simulate", "missing.conll"), 2)
+
+
+def test_a_report_that_replaces_another_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.simulate.threshold.REPETITIONS", 20)
+    assert "earlier" not in run("simulate", "--example", "threshold").stdout
+    assert "report.html (in place of an earlier one)" in run("simulate", "--example", "threshold").stdout
+
+
+@pytest.mark.parametrize("why", ["is `nextlabel up` running there?", "not wanted"])
+def test_why_there_is_no_webhook_ends_with_one_mark(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    connected(tmp_path)
+    monkeypatch.setattr("backend.connecting.connect", lambda *_, **__: Outcome("tickets", False, False, why))
+    said = run("connect", "1", "--no-wait", **NOWHERE).stdout
+    assert f"No webhook: {why.rstrip('?')}{'?' if why.endswith('?') else '.'}\n" in said
+
+
 KOREAN = "우리는 매일 아침 일찍 일어나서 신문을 읽고 커피를 마십니다"
 CHOICES = """<View><Text name="text" value="$text"/><Choices name="label" toName="text">
 <Choice value="a"/><Choice value="b"/></Choices></View>"""
