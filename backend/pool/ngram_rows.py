@@ -13,6 +13,8 @@ from strategies.types import Positions
 
 MOST_NGRAMS = 20_000_000
 """Kept in memory, eight bytes each."""
+ROW = 200
+"""What a row costs beside its n-grams, in n-grams."""
 AT_ONCE = 2048
 
 
@@ -20,6 +22,7 @@ class NgramRows:
     """Reads texts of rows, and keeps the n-grams of those asked for last.
 
     read: texts of rows
+    most: n-grams that are kept, a row counting as `ROW` more
     """
 
     def __init__(
@@ -33,7 +36,7 @@ class NgramRows:
         self._most = most
         self._pause = pause
         self._kept: OrderedDict[int, Any] = OrderedDict()
-        self._ngrams = 0
+        self._size = 0
 
     def __call__(self, positions: Positions) -> Any:
         """Give the n-grams of rows `positions` (m,), in their order, as `hashed` does."""
@@ -52,9 +55,10 @@ class NgramRows:
         return vstack([hashed([]), *(found[row] for row in asked)], format="csr")
 
     def _keep(self, row: int, ngrams: Any) -> None:
-        known = self._kept.pop(row, None)
-        self._ngrams += ngrams.nnz - (known.nnz if known is not None else 0)
+        if row not in self._kept:
+            self._size += ngrams.nnz + ROW
         self._kept[row] = ngrams
-        while self._ngrams > self._most and len(self._kept) > 1:
+        self._kept.move_to_end(row)
+        while self._size > self._most and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
-            self._ngrams -= dropped.nnz
+            self._size -= dropped.nnz + ROW

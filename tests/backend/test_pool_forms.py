@@ -231,7 +231,7 @@ def test_kept_tokens_are_those_that_would_be_made_anew(questions: list[list[int]
         assert len(made) == before, "the last row asked for is still there"
 
 
-@given(st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6), st.integers(1, 60))
+@given(st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6), st.integers(1, 3000))
 @settings(max_examples=60, deadline=None)
 def test_kept_ngrams_are_those_that_would_be_made_anew(questions: list[list[int]], most: int) -> None:
     """Whatever is asked in whatever order, and however little fits; nothing is made twice in a row."""
