@@ -25,10 +25,19 @@ from backend.budget.live import (
     with_shares,
 )
 from backend.budget.spent import Pace, Spent, pace, spent
-from backend.budget.terms import METRICS, Budget, FieldErrors, Kind, as_fields, parse_and_check
+from backend.budget.terms import (
+    METRICS,
+    METRICS_BY_FORM,
+    Budget,
+    FieldErrors,
+    Kind,
+    as_fields,
+    parse_and_check,
+)
 
 __all__ = [
     "METRICS",
+    "METRICS_BY_FORM",
     "Advice",
     "Allowance",
     "Budget",

@@ -11,7 +11,7 @@ from typing import Any
 
 from backend.budget import wording
 from backend.budget.allowance import Allowance, allowance, price_of_label
-from backend.budget.terms import Budget
+from backend.budget.terms import HEADLINE, METRICS_BY_FORM, Budget
 from backend.domain import RoundState
 from backend.store import Store
 
@@ -86,7 +86,7 @@ def recommend(
         return Recommendation(Advice.STOP, reasons, bought, gain, metric)
     # rounds call the headline of any kind of labels "accuracy", and forecast that
     foretold = bought if allowed.budget.value.target_metric in ("accuracy", metric) else ()
-    told = [_told(bought, allowed, metric), _target(foretold, allowed)]
+    told = [_told(bought, allowed, metric), _target(foretold, allowed, figures.get("form"))]
     little, agreed = _little(gain, allowed, metric), _agreed(figures.get("agreement"))
     spent = _nearly_spent(allowed)
     advice = Advice.GO_ON
@@ -208,7 +208,7 @@ def _near(bought: tuple[Purchase, ...], allowed: Allowance) -> bool:
     return any(one.labels <= SHOWN and Decimal(str(one.low)) >= target for one in bought)
 
 
-def _target(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
+def _target(bought: tuple[Purchase, ...], allowed: Allowance, form: str | None) -> Reason | None:
     """Say how far the target is, by forecasts of its metric."""
     budget = allowed.budget.value
     target = budget.target_value
@@ -216,7 +216,11 @@ def _target(bought: tuple[Purchase, ...], allowed: Allowance) -> Reason | None:
         return None
     found = allowed.measured
     if found is None:
-        name = budget.target_metric.replace("_", " ")
+        metric, known = budget.target_metric, METRICS_BY_FORM.get(form or "")
+        if known is not None and metric not in (HEADLINE, *known):
+            says = f"the target can never be reached: {metric} is not measured of labels of this kind"
+            return Reason("target unmeasurable", says)
+        name = (known[0] if known and metric == HEADLINE else metric).replace("_", " ")
         return Reason("target unknown", f"nobody knows how far the target is: {name} is not measured yet")
     name, wanted = found.metric.replace("_", " "), wording.score(found.metric, target)
     now = f"{wording.score(found.metric, found.low)} to {wording.score(found.metric, found.high)}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Generic, TypeVar
 
-from backend.budget.terms import Budget, FieldErrors, Kind, as_fields, from_fields, parse_and_check
+from backend.budget.terms import METRICS, Budget, FieldErrors, Kind, as_fields, from_fields, parse_and_check
 from backend.config import ProjectConfig
 from backend.domain import ConfigError
 from backend.store import Setting, Store
@@ -93,15 +93,23 @@ def shares_of(store: Store, project_id: int) -> Held[Shares]:
 
 
 def save_budget(
-    store: Store, project_id: int, given: Mapping[str, Any], *, revision: int, author: str, now: datetime
+    store: Store,
+    project_id: int,
+    given: Mapping[str, Any],
+    *,
+    revision: int,
+    author: str,
+    now: datetime,
+    metrics: Sequence[str] = METRICS,
 ) -> Held[Budget]:
     """Check a whole budget and save it; a queue that its target closed is thereby open to be measured anew.
 
     revision: of the budget that the form showed
+    metrics:  that the project is measured by, the headline first
     raises:   FieldErrors; Outdated when somebody saved since. Nothing is saved then
     """
     before = budget_of(store, project_id)
-    budget = parse_and_check(given, now=now, before=before.value)
+    budget = parse_and_check(given, now=now, before=before.value, metrics=metrics)
     content = as_fields(budget)
     closure = store.closures.get(project_id)
     closed_for = closure.reasons if closure is not None and closure.closed else ()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
@@ -14,6 +14,16 @@ from backend.domain import NextlabelError
 METRICS = ("accuracy", "macro_f1", "micro_f1", "entity_f1", "spearman", "r2")
 """What a target can be set for: rounds keep each as audit_NAME with value, low and high."""
 
+METRICS_BY_FORM: Mapping[str, tuple[str, ...]] = {
+    "classes": ("accuracy", "macro_f1"),
+    "tags": ("micro_f1", "macro_f1"),
+    "spans": ("entity_f1", "macro_f1"),
+    "number": ("spearman", "r2"),
+    "regions": (),
+}
+"""What labels of each form are measured by, the headline first; "accuracy" also means the headline of any."""
+
+HEADLINE = "accuracy"
 MOST_MINUTES = Decimal(60)
 LEAST_GAIN = Decimal("0.5")
 MILLISECONDS_PER_HOUR = 3_600_000
@@ -62,7 +72,7 @@ class Budget:
     per_hour: Decimal | None = None
     per_label: Decimal | None = None
     deadline: datetime | None = None
-    target_metric: str = "accuracy"
+    target_metric: str = HEADLINE
     target_value: Decimal | None = None
     since: datetime | None = None
     most_minutes: Decimal = MOST_MINUTES
@@ -85,13 +95,20 @@ NAMES = tuple(field.name for field in fields(Budget))
 Read: TypeAlias = Callable[[str], Any]
 
 
-def parse_and_check(given: Mapping[str, Any], *, now: datetime, before: Budget | None = None) -> Budget:
+def parse_and_check(
+    given: Mapping[str, Any],
+    *,
+    now: datetime,
+    before: Budget | None = None,
+    metrics: Sequence[str] = METRICS,
+) -> Budget:
     """Read a budget whole: a field that is missing, None or empty is no limit.
 
-    given:  texts as from a form, or numbers as from JSON; a share such as .9 may be given as 90 %; a time
-            without a zone is UTC, and a day alone is its end
-    before: what holds now; a deadline that has passed since may stay
-    raises: FieldErrors with every field that is wrong
+    given:   texts as from a form, or numbers as from JSON; a share such as .9 may be given as 90 %; a time
+             without a zone is UTC, and a day alone is its end
+    before:  what holds now; a deadline that has passed since may stay, and a target that is measured no more
+    metrics: that the project is measured by, the headline first, which "accuracy" also names
+    raises:  FieldErrors with every field that is wrong
     """
     errors: dict[str, str] = {}
     values: dict[str, Any] = {}
@@ -105,8 +122,9 @@ def parse_and_check(given: Mapping[str, Any], *, now: datetime, before: Budget |
                 values[name] = _READ[name](text)
             except (ValueError, InvalidOperation, OverflowError):
                 errors[name] = f"{_short(text)}; expected {_EXPECTED[name]}"
-    budget = Budget(**values)
-    errors |= {name: said for name, said in _together(budget, before, now).items() if name not in errors}
+    budget = _named(Budget(**values), metrics)
+    wrong = _together(budget, before, now) | _unmeasured(budget, before, metrics)
+    errors |= {name: said for name, said in wrong.items() if name not in errors}
     if errors:
         raise FieldErrors(errors)
     return budget
@@ -136,6 +154,24 @@ def _together(budget: Budget, before: Budget | None, now: datetime) -> dict[str,
     if budget.since is not None and budget.since > now:
         errors["since"] = f"{budget.since:%Y-%m-%d %H:%M} UTC is to come; expected a time before now"
     return errors
+
+
+def _named(budget: Budget, metrics: Sequence[str]) -> Budget:
+    """Call a target's metric by its own name where "accuracy" means another headline."""
+    if budget.target_value is None or budget.target_metric != HEADLINE or not metrics or HEADLINE in metrics:
+        return budget
+    return replace(budget, target_metric=metrics[0])
+
+
+def _unmeasured(budget: Budget, before: Budget | None, metrics: Sequence[str]) -> dict[str, str]:
+    name, value = budget.target_metric, budget.target_value
+    kept = before is not None and (before.target_metric, before.target_value) == (name, value)
+    if kept or name in metrics or (name == HEADLINE and value is None):
+        return {}
+    if not metrics:
+        return {"target_value": f"{value}; expected nothing: labels of this kind are not measured"}
+    expected = ", ".join(metrics)
+    return {"target_metric": f"{name} is not measured of labels of this kind; expected one of {expected}"}
 
 
 def _number(low: str, high: str, *, above: bool = False) -> Read:

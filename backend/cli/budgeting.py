@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from backend.aims import metrics_of
 from backend.budget import Standing, allowance, as_fields, budget_of, history, save_budget, save_stand
 from backend.cli.output import as_json, console, sheet
 from backend.cli.setup import Setup
@@ -25,7 +26,7 @@ _OPTIONS = {
     "per_hour": "What an annotator's hour costs.",
     "per_label": "What a label costs, on top.",
     "deadline": "When the queue closes: 2026-12-31, or 2026-12-31T18:00+01:00.",
-    "target_metric": "What the target is a value of.  [default: accuracy]",
+    "target_metric": "What the target is a value of.  [default: what such labels are measured by]",
     "target_value": "The queue closes when the metric is surely (95 %, over all looks) above it: 0.9 or 90%.",
     "since": "Count only work from this day or time on; `now` begins anew.",
     "most_minutes": "What one sitting counts at most: tabs stay open overnight.  [default: 60]",
@@ -150,7 +151,15 @@ def _save(
             said["since"] = now.isoformat()
         fields = as_fields(held.value) | said
     saved_from = held.revision if revision is None else revision
-    save_budget(store, project, fields, revision=saved_from, author=_author(by), now=now)
+    save_budget(
+        store,
+        project,
+        fields,
+        revision=saved_from,
+        author=_author(by),
+        now=now,
+        metrics=metrics_of(store, project),
+    )
 
 
 def _flags() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.budget import Allowance
 from backend.budget.advice import Advice, Purchase, Recommendation, least_gain, recommend
+from backend.budget.terms import HEADLINE, METRICS_BY_FORM
 from backend.budget.wording import CORRELATIONS
 from backend.budget.wording import money as in_money
 from backend.store import Store
@@ -120,7 +121,8 @@ def _target_metric(allowed: Allowance, quality: Facts) -> str:
     if allowed.measured is not None:
         return allowed.measured.metric
     name = allowed.budget.value.target_metric
-    return str((quality["accuracy"] or {}).get("metric", name)) if name == "accuracy" else name
+    known = METRICS_BY_FORM.get(quality["form"] or "")
+    return known[0] if known and name == HEADLINE else name
 
 
 def _cost(speech: Speech, told: Purchase, allowed: Allowance) -> str:

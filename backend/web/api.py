@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
+from backend.aims import metrics_of
 from backend.budget import FieldErrors, budget_of, save_budget, save_shares, shares_of
 from backend.store.access import Token
 from backend.web import payloads
@@ -132,7 +133,15 @@ def _writing(api: Blueprint, site: Site) -> None:
         visitor, known = site.visitor(), site.known(project_id)
         revision, fields = _change()
         try:
-            save_budget(store, known.id, fields, revision=revision, author=visitor.author, now=site.now())
+            save_budget(
+                store,
+                known.id,
+                fields,
+                revision=revision,
+                author=visitor.author,
+                now=site.now(),
+                metrics=metrics_of(store, known.id),
+            )
         except FieldErrors as wrong:
             return _wrong(wrong)
         return jsonify(budget_facts(site.allowance(known)))

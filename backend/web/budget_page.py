@@ -8,7 +8,8 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
-from backend.budget import METRICS, as_fields, budget_of, shares_of, stand_of
+from backend.aims import metrics_of
+from backend.budget import as_fields, budget_of, shares_of, stand_of
 from backend.budget.live import BUDGET, SHARES
 from backend.budget.terms import NAMES
 from backend.budget.wording import money as in_money
@@ -61,7 +62,7 @@ def content(store: Store, project_id: int, form: Form) -> Facts:
         "aims": AIMS,
         "counting": COUNTING,
         "share_names": SHARE_NAMES,
-        "metrics": METRICS,
+        "metrics": metrics_of(store, project_id),
         "units": UNITS,
         "stand": stand_of(store, project_id),
     }
@@ -131,6 +132,8 @@ _SIGNS = {
     "is past": "wrong.past",
     "is to come": "wrong.future",
     "together are": "wrong.too_much",
+    "is not measured of": "wrong.unmeasured",
+    "are not measured": "wrong.regions",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.exceptions import BadRequest, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
+from backend.aims import metrics_of
 from backend.budget import FieldErrors, save_budget, save_shares
 from backend.budget.live import BUDGET, SHARES
 from backend.domain import LabelStudioError, Outdated
@@ -206,9 +208,13 @@ def _deeds(pages: Blueprint, site: Site) -> None:
         subject = request.form.get("subject", BUDGET)
         form, status = budget_page.Form(), HTTPStatus.OK
         if request.method == "POST":
-            save = {BUDGET: save_budget, SHARES: save_shares}.get(subject)
-            if save is None:
+            if subject not in (BUDGET, SHARES):
                 raise BadRequest(f"subject: expected {BUDGET} or {SHARES}")
+            save = (
+                save_shares
+                if subject == SHARES
+                else partial(save_budget, metrics=metrics_of(store, known.id))
+            )
             given = budget_page.read(request.form, subject)
             author, revision = visitor.author, request.form.get("revision", 0, type=int)
             try:

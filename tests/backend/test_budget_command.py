@@ -121,3 +121,13 @@ def test_pause_resume_and_close(run: Run, store: Store) -> None:
     assert stand_of(store, 12).value.standing is Standing.CLOSED
     assert "nextlabel up" in run("close", "12").stdout
     assert run("pause", "99").exit_code == 3
+
+
+def test_a_target_that_is_never_measured_is_refused(run: Run, store: Store) -> None:
+    store.rounds.start(12, 1, 1, "test", now=START)
+    store.rounds.finish(12, 1, 1, change=1, steps=[], figures={"form": "number"}, now=START)
+    said = run("budget", "12", "set", "--target-metric", "macro_f1")
+    assert said.exit_code == 2
+    assert "target_metric: macro_f1 is not measured" in said.stderr
+    assert "expected one of spearman, r2" in said.stderr
+    assert "spearman is not measured yet" in run("budget", "12", "set", "--target-value", "0.9").stdout

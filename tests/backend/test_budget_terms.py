@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,10 +30,12 @@ from backend.budget import (
     stand_of,
     with_shares,
 )
-from backend.budget.terms import METRICS, NAMES, from_fields
+from backend.budget.terms import METRICS, METRICS_BY_FORM, NAMES, from_fields
 from backend.config import ProjectConfig
 from backend.config.types import Budget as Section
 from backend.domain import ConfigError, NotFound, Outdated, Project
+from backend.labels.forms import Form, Span, gather
+from backend.quality import HEADLINES, measure
 from backend.store import Store
 
 pytestmark = pytest.mark.databases
@@ -298,3 +301,35 @@ def test_a_budget_that_makes_no_sense_together_is_a_configuration_error() -> Non
         "budget.deadline",
         "budget.money",
     ]
+
+
+@pytest.mark.parametrize("form", [form for form in Form if form is not Form.REGIONS])
+def test_what_labels_of_a_form_are_measured_by_is_what_rounds_measure(form: Form) -> None:
+    assert METRICS_BY_FORM.keys() == set(Form)
+    names, rng = METRICS_BY_FORM[form], np.random.default_rng(0)
+    truth: Any = rng.integers(0, 2, 40)
+    if form is Form.TAGS:
+        truth = rng.integers(0, 2, (40, 2)).astype(np.int8)
+    if form is Form.NUMBER:
+        truth = rng.random(40)
+    if form is Form.SPANS:
+        truth = gather(form, [(Span(0, 3, int(label)),) for label in truth], 2)
+    measured = [score.name for score in measure(form, truth, truth, np.ones(40, np.float32), "ab").scores]
+    assert names[0] == HEADLINES[form] == measured[0]
+    assert set(names) == set(measured) & set(METRICS)
+
+
+def test_a_target_is_of_something_that_is_measured() -> None:
+    def read(before: Budget | None = None, **given: Any) -> Budget:
+        return parse_and_check(given, now=NOW, before=before, metrics=("spearman", "r2"))
+
+    assert read(target_value=".5").target_metric == "spearman", "accuracy names the headline of any labels"
+    assert read(target_value=".5", target_metric="accuracy").target_metric == "spearman"
+    assert read(target_value=".5", target_metric="r2").target_metric == "r2"
+    assert read(labels=5).target_metric == "accuracy", "nothing is aimed at: nothing changes"
+    with pytest.raises(FieldErrors, match=r"macro_f1 is not measured .* expected one of spearman, r2"):
+        read(target_metric="macro_f1")
+    old = Budget(target_metric="macro_f1", target_value=Decimal("0.5"))
+    assert read(old, target_metric="macro_f1", target_value=".5", labels=5).labels == 5, "it may stay"
+    with pytest.raises(FieldErrors, match=r"target_value: .* are not measured"):
+        parse_and_check({"target_value": ".5"}, now=NOW, metrics=())

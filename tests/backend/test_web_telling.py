@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backend.budget import save_budget
+from backend.budget import budget_of, save_budget
 from backend.domain import Annotation, Project, Task
 from backend.store import Store
 from backend.web import WebSettings, create_app
@@ -173,3 +173,50 @@ def test_answers_that_are_no_classes_are_labels_all_the_same(store: Store, page:
 def test_numbers_on_the_map_are_told_in_their_order(labels: list[Any], ordered: list[Any]) -> None:
     rows = [{"label": label, "count": 9 - place} for place, label in enumerate(labels)]
     assert [row["label"] for row in in_order(rows)] == ordered
+
+
+# --- targets ----------------------------------------------------------------------------------------
+
+BOXES = (
+    '<View><Image name="image" value="$image"/>'
+    '<RectangleLabels name="boxes" toName="image"><Label value="car"/></RectangleLabels></View>'
+)
+
+
+def options(store: Store) -> list[str]:
+    client = create_app(store, WebSettings(), now=lambda: NOW).test_client()
+    return re.findall(r'<option value="(\w+)"', client.get("/projects/1/budget").text)
+
+
+def test_only_metrics_that_such_labels_are_measured_by_can_be_a_target(store: Store, page: Page) -> None:
+    connect(store)
+    assert options(store) == ["spearman", "r2"], "from the label config, before the first round"
+    client = create_app(store, WebSettings(), now=lambda: NOW).test_client()
+    token = re.search(r'name="csrf" value="([^"]+)"', client.get("/projects/1/budget").text)
+    assert token is not None
+    form = {"csrf": token[1], "subject": "budget", "revision": "0", "target_value": "0.9"}
+    refused = client.post("/projects/1/budget", data={**form, "target_metric": "macro_f1"})
+    assert refused.status_code == 422
+    assert "This is not measured of such labels" in refused.text
+    assert client.post("/projects/1/budget", data={**form, "target_metric": "accuracy"}).status_code == 303
+    assert budget_of(store, 1).value.target_metric == "spearman", "what it is held against"
+    assert "Spearman's rho is not measured yet" in page("/1")
+    finish(store, tasks=300, labelled=150, unanswered=150, form="tags")
+    assert options(store) == ["micro_f1", "macro_f1"]
+    assert "The target of 0.90 can never be reached: Spearman's rho is not measured" in page("/1")
+
+
+def test_of_regions_nothing_can_be_a_target(store: Store, page: Page) -> None:
+    connect(store, BOXES)
+    assert options(store) == []
+    assert "no quality can be a target" in page("/1/budget")
+
+
+def test_the_api_refuses_a_target_that_is_never_measured(store: Store) -> None:
+    connect(store)
+    client = create_app(store, WebSettings(), now=lambda: NOW).test_client()
+    body = {"revision": 0, "fields": {"target_metric": "entity_f1", "target_value": 0.9}}
+    key, _ = store.access.make_token("program", "write", None, by="Ada", now=NOW)
+    head = {"Authorization": f"Bearer {key}"}
+    answer = client.put("/api/v1/projects/1/budget", json=body, headers=head)
+    assert (answer.status_code, list(answer.get_json()["fields"])) == (422, ["target_metric"])
