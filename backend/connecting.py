@@ -99,6 +99,8 @@ def connect(
     previous = (known[0].previous if known else {}) or _before(project, foreign=bool(foreign))
     store.projects.connect(project, previous, now=now())
     seed(store, project_id, budget, now=now())
+    if foreign and take_over:
+        _silence(labelstudio, project_id)
     if with_ml_backend:
         _link_ml_backend(store, labelstudio, project_id, public_url, ml_backend_password or "")
     refused = _register_webhook(store, labelstudio, project_id, public_url) if with_webhook else "not wanted"
@@ -246,6 +248,14 @@ def _register_webhook(store: Store, labelstudio: LabelStudio, project_id: int, p
     webhook = labelstudio.create_webhook(project_id, url, headers={WEBHOOK_SECRET_HEADER: secret})
     store.projects.set_webhook(project_id, webhook.id, secret)
     return ""
+
+
+def _silence(labelstudio: LabelStudio, project_id: int) -> None:
+    """Delete the webhooks of a nextlabel that is gone, whatever address they call."""
+    for webhook in labelstudio.webhooks(project_id):
+        if WEBHOOK_SECRET_HEADER.lower() in {name.lower() for name in webhook.headers}:
+            with suppress(NotFound):
+                labelstudio.delete_webhook(webhook.id)
 
 
 def _link_ml_backend(

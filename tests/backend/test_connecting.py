@@ -342,11 +342,15 @@ def test_a_project_that_another_nextlabel_serves_is_not_taken_over_silently(serv
 
 
 def test_taken_over_nothing_of_the_other_is_restored(served: Desk) -> None:
+    served.labelstudio.create_webhook(1, "http://elsewhere/webhook", headers={"x-nextlabel-secret": "s"})
+    somebodys = served.labelstudio.create_webhook(1, "http://elsewhere/other", headers={})
     assert served.connect(take_over=True).foreign == RIVAL
+    assert {hook.url for hook in served.labelstudio.hooks.values()} == {HOOK, somebodys.url}
     served.publish("nextlabel-0000-1.1")
     assert served.disconnect() == []
     assert served.labelstudio.settings() == ("Sequential sampling", "", True)
     assert list(served.labelstudio.predictions) == ["theirs"]
+    assert list(served.labelstudio.hooks) == [somebodys.id]
 
 
 def test_connecting_again_and_from_a_backup_needs_no_taking_over(desk: Desk) -> None:

@@ -16,9 +16,10 @@ import pytest
 import sqlalchemy as sa
 from nextlabel_process import Nextlabel, Watcher, until
 
+from backend.connecting import take_away
 from backend.demo.annotator import choice
 from backend.demo.server import HOST, free_port
-from backend.domain import LabelStudioError, QueuedPrediction
+from backend.domain import LabelStudioError, NotFound, QueuedPrediction, utc_now
 from backend.labelstudio import LabelStudio
 from backend.store.schema import metadata
 
@@ -57,7 +58,9 @@ def connect(running: Nextlabel, client: LabelStudio, project: Any) -> Iterator[C
 
     yield make
     for project_id in made:
-        running.store.projects.disconnect(project_id)
+        with suppress(NotFound):  # a test may have forgotten it
+            take_away(running.store, project_id, now=utc_now)
+            running.store.projects.forget(project_id)
 
 
 # --- connect, disconnect, forget ---
@@ -184,6 +187,25 @@ def test_a_project_that_was_deleted_in_label_studio_can_be_forgotten(running, ow
 def client_config() -> str:
     return """<View><Text name="text" value="$text"/><Choices name="label" toName="text">
     <Choice value="yes"/><Choice value="no"/></Choices></View>"""
+
+
+def test_two_installations_do_not_fight_over_a_project(connect, running, nextlabel, client):
+    """The second refuses until it is told that the first is gone, and restores nothing of the first."""
+    made, watcher = connect(texts(12))
+    before = client._get(f"/api/projects/{made.id}/")
+    line = complaint(nextlabel.run("connect", made.id), 1)
+    assert watcher.version() in line
+    assert "--take-over" in line
+    assert client._get(f"/api/projects/{made.id}/") == before
+    take_away(running.store, made.id, now=utc_now)
+    assert "Where that one still runs, stop it" in nextlabel.does("connect", made.id, "--take-over")
+    nextlabel.does("disconnect", made.id)
+    assert settings(client, made.id) == {
+        "sampling": "Sequential sampling",
+        "show_collab_predictions": True,
+        "model_version": "",
+    }
+    assert client.webhooks(made.id) == []
 
 
 # --- what is told ---
