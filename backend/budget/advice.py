@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,13 @@ from backend.domain import RoundState
 from backend.store import Store
 
 SHOWN = 200
-"""For so many more labels the figures are told in words."""
+"""For so many more labels the figures are told in words, or for as many as there are tasks."""
+
+FEW_LEFT = 100
+"""With fewer tasks left nobody asks what a hundred labels bring."""
+
+MEASURES = 10
+"""So many labelled random tasks a measurement takes: `backend.rounds.measure.FEWEST`."""
 
 NEARLY = Decimal("0.1")
 NEARLY_LABELS = 50
@@ -33,10 +39,11 @@ class Advice(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Reason:
-    """Why, in plain words; `code` names it for translations."""
+    """Why, in plain words; `code` names it for translations, and `count` is the number that they tell."""
 
     code: str
     says: str
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,19 +81,30 @@ def recommend(
 
     Stop: when the queue is closed; or when the next labels bring less than the least gain and successive
     models agree. Either of the two alone, a target that is near, or a budget that is nearly spent: stop soon.
+    Where nothing is left to label, or there are no tasks at all, that is said instead.
     """
     allowed = allowed or allowance(store, project_id, now=now)
     done = store.rounds.latest(project_id, RoundState.DONE)
     figures: Mapping[str, Any] = done.figures if done else {}
     forecast = figures.get("forecast") or {}
-    bought = _purchases(forecast, allowed)
-    gain, metric = _gain(bought), _metric(figures)
+    foreseen = _purchases(forecast, allowed)
+    gain, metric = _gain(foreseen), _metric(figures)
+    tasks, left = _left(store, project_id, figures)
+    bought = tuple(one for one in foreseen if left is None or one.labels <= left)
     if allowed.closed:
         reasons = tuple(Reason(limit.kind.value, limit.says) for limit in allowed.reasons)
         return Recommendation(Advice.STOP, reasons, bought, gain, metric)
+    unmeasured = None if figures.get("audit_accuracy") else unmeasurable(store, project_id, figures)
+    if tasks == 0 and store.projects.get(project_id).polled_at is not None:
+        none = Reason("no tasks", "there are no tasks: import some into Label Studio")
+        return Recommendation(Advice.GO_ON, (none,))
+    if left is not None and _all_asked(figures, tasks):
+        full = Reason("all labelled", "everything is labelled: more labels need more tasks")
+        why = (full, unmeasured, _target((), allowed, figures.get("form")))
+        return Recommendation(Advice.STOP, tuple(filter(None, why)), metric=metric)
     # rounds call the headline of any kind of labels "accuracy", and forecast that
     foretold = bought if allowed.budget.value.target_metric in ("accuracy", metric) else ()
-    told = [_told(bought, allowed, metric), _target(foretold, allowed, figures.get("form"))]
+    further = [_told(bought, allowed, metric), _target(foretold, allowed, figures.get("form"))]
     little, agreed = _little(gain, allowed, metric), _agreed(figures.get("agreement"))
     spent = _nearly_spent(allowed)
     advice = Advice.GO_ON
@@ -94,10 +112,58 @@ def recommend(
         advice = Advice.STOP
     elif little or agreed or spent or _near(foretold, allowed):
         advice = Advice.STOP_SOON
-    if advice is Advice.GO_ON:
-        told.insert(0, _worth_it(gain, allowed, figures, metric))
-    reasons = tuple(reason for reason in (little, agreed, spent, *told) if reason)
+    if advice is Advice.GO_ON and not unmeasured:
+        few = _few_left(left) if gain is not None else None
+        further.insert(0, few or _worth_it(gain, allowed, figures, metric))
+    reasons = tuple(reason for reason in (little, agreed, spent, unmeasured, *further) if reason)
     return Recommendation(advice, reasons, bought, gain, metric)
+
+
+def _left(store: Store, project_id: int, figures: Mapping[str, Any]) -> tuple[int, int | None]:
+    """Count the tasks, and those without a label; None of these before the first round."""
+    tasks = store.tasks.count(project_id)
+    return tasks, None if "labelled" not in figures else max(0, tasks - int(figures["labelled"]))
+
+
+def _all_asked(figures: Mapping[str, Any], tasks: int) -> bool:
+    """Whether the last round found nothing to ask any more, and no task came since."""
+    asked = figures.get("unanswered") == 0 and not figures.get("front")
+    return asked and tasks <= int(figures.get("tasks", 0))
+
+
+def unmeasurable(store: Store, project_id: int, figures: Mapping[str, Any]) -> Reason | None:
+    """Say why no round will ever measure what there is; None where one may.
+
+    Once the queue holds all that is left, every random task was drawn that there will be.
+    """
+    if METRICS_BY_FORM.get(figures.get("form") or "") == ():
+        return Reason("not measured", "nothing measures labels of this kind")
+    if "unanswered" not in figures or figures["unanswered"] > int(figures.get("front", 0)):
+        return None
+    if store.tasks.count(project_id) > int(figures.get("tasks", 0)):
+        return None
+    drawn = len(store.queue.drawn(project_id))
+    if drawn >= MEASURES:
+        return None
+    were = "was" if drawn == 1 else "were"
+    return Reason(
+        "few random",
+        f"quality cannot be measured: only {drawn} of the tasks {were} drawn at random, and it takes "
+        f"{MEASURES}; import more tasks, or raise queue.audit_share",
+        drawn,
+    )
+
+
+def _few_left(left: int | None) -> Reason | None:
+    if left is None or left >= FEW_LEFT:
+        return None
+    tasks = "1 task is" if left == 1 else f"{left} tasks are"
+    return Reason("few left", f"only {tasks} left to label", left)
+
+
+def told(bought: Sequence[Purchase]) -> Purchase | None:
+    """Pick the purchase that is told in words: the largest up to `SHOWN`."""
+    return max((one for one in bought if one.labels <= SHOWN), key=lambda one: one.labels, default=None)
 
 
 def _metric(figures: Mapping[str, Any]) -> str:
@@ -190,15 +256,16 @@ def _nearly_spent(allowed: Allowance) -> Reason | None:
 
 def _told(bought: tuple[Purchase, ...], allowed: Allowance, metric: str) -> Reason | None:
     """Such as: 200 more labels: 91.0 % to 93.0 %, 3.1 hours, 56.00 EUR."""
-    for one in bought:
-        if one.labels == SHOWN:
-            parts = [f"{wording.score(metric, one.low)} to {wording.score(metric, one.high)}"]
-            if allowed.pace.known:
-                parts.append(wording.hours(one.hours))
-            if one.money is not None and (allowed.pace.known or allowed.budget.value.per_hour is None):
-                parts.append(wording.money(one.money, allowed.budget.value.currency))
-            return Reason("forecast", f"{SHOWN} more labels: {', '.join(parts)}")
-    return None
+    one = told(bought)
+    if one is None:
+        return None
+    parts = [f"{wording.score(metric, one.low)} to {wording.score(metric, one.high)}"]
+    if allowed.pace.known:
+        parts.append(wording.hours(one.hours))
+    if one.money is not None and (allowed.pace.known or allowed.budget.value.per_hour is None):
+        parts.append(wording.money(one.money, allowed.budget.value.currency))
+    more = f"{one.labels} more label{'s' * (one.labels != 1)}"
+    return Reason("forecast", f"{more}: {', '.join(parts)}", one.labels)
 
 
 def _near(bought: tuple[Purchase, ...], allowed: Allowance) -> bool:

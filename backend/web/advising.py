@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from backend.budget import Allowance
-from backend.budget.advice import Advice, Purchase, Recommendation, least_gain, recommend
+from backend.budget.advice import Advice, Purchase, Reason, Recommendation, least_gain, recommend, told
 from backend.budget.terms import HEADLINE, METRICS_BY_FORM
 from backend.budget.wording import CORRELATIONS
 from backend.budget.wording import money as in_money
@@ -16,8 +16,8 @@ from backend.web.facts import Facts
 from backend.web.languages import Speech
 from backend.web.showing import amount, heading, span
 
-TOLD = 200
-"""For so many more labels the figures are told in words, as in `nextlabel status`."""
+_TITLES = ("no tasks", "all labelled")
+"""Reasons that are the advice."""
 
 _TONES = {Advice.GO_ON: "", Advice.STOP_SOON: "look", Advice.STOP: "stop"}
 
@@ -40,9 +40,10 @@ def advising(
     """Say what to do, why, and what more labels would buy."""
     found = recommend(store, project_id, now=now, allowed=allowed)
     values = _values(speech, found, allowed, quality)
-    reasons = [_reason(speech, each.code, each.says, values, closed=allowed.closed) for each in found.reasons]
+    reasons = [_reason(speech, each, values, closed=allowed.closed) for each in found.reasons]
     worse = any(each.get("worse") for each in quality["against_random"])
-    key = "closed" if allowed.closed else "worse" if worse else found.advice.value.replace(" ", "_")
+    key = "closed" if allowed.closed else "worse" if worse else found.advice.value
+    key = next((each.code for each in found.reasons if each.code in _TITLES), key).replace(" ", "_")
     return {
         "tone": "look" if worse and not allowed.closed else _TONES[found.advice],
         "title": speech(f"advice.{key}"),
@@ -70,17 +71,17 @@ def contests(speech: Speech, found: list[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _reason(speech: Speech, code: str, says: str, values: Mapping[str, Any], *, closed: bool) -> str:
-    name = code.replace(" ", "_")
+def _reason(speech: Speech, reason: Reason, values: Mapping[str, Any], *, closed: bool) -> str:
+    name = reason.code.replace(" ", "_")
     key = f"limit.no_{name}" if closed and name in ("labels", "hours", "money") else f"limit.{name}"
     if not closed:
         key = f"reason.{name}"
     if not speech.knows(key):
-        return says
+        return reason.says
     try:
-        return speech(key, **values)
+        return speech(key, **values, **({} if reason.count is None else {"count": reason.count}))
     except KeyError:  # a reason that needs a figure which nobody has given
-        return says
+        return reason.says
 
 
 def _values(speech: Speech, found: Recommendation, allowed: Allowance, quality: Facts) -> dict[str, Any]:
@@ -103,10 +104,10 @@ def _values(speech: Speech, found: Recommendation, allowed: Allowance, quality: 
     if found.purchases:
         last = found.purchases[-1]
         values |= {"most": amount(speech, found.metric, last.high), "last": last.labels}
-    told = next((each for each in found.purchases if each.labels == TOLD), None)
-    if told is not None:
-        values["range"] = span(speech, found.metric, told.low, told.high)
-        values["cost"] = _cost(speech, told, allowed)
+    shown = told(found.purchases)
+    if shown is not None:
+        values["range"] = span(speech, found.metric, shown.low, shown.high)
+        values["cost"] = _cost(speech, shown, allowed)
     return values
 
 
@@ -125,10 +126,10 @@ def _target_metric(allowed: Allowance, quality: Facts) -> str:
     return known[0] if known and name == HEADLINE else name
 
 
-def _cost(speech: Speech, told: Purchase, allowed: Allowance) -> str:
-    parts = [speech.hours(told.hours)] if allowed.pace.known else []
-    if told.money is not None and (allowed.pace.known or allowed.budget.value.per_hour is None):
-        parts.append(in_money(told.money, allowed.budget.value.currency))
+def _cost(speech: Speech, shown: Purchase, allowed: Allowance) -> str:
+    parts = [speech.hours(shown.hours)] if allowed.pace.known else []
+    if shown.money is not None and (allowed.pace.known or allowed.budget.value.per_hour is None):
+        parts.append(in_money(shown.money, allowed.budget.value.currency))
     return ", ".join(parts) or speech("cost.unknown")
 
 

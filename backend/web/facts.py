@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from backend.budget import budget_of
+from backend.budget.advice import unmeasurable
 from backend.budget.terms import MILLISECONDS_PER_HOUR
 from backend.domain import Clock, NotFound, RoundState
 from backend.store import Connection, Round, Store, Version
@@ -73,13 +74,20 @@ class ProjectFacts:
             point = {"labelled": each.labelled, "at": _time(each.finished_at), **each.accuracy}
             if not points or _apart(points[-1]) != _apart(point):
                 points.append(point)
-        figures = self.figures
-        return {"points": points, "forecast": figures.get("forecast"), "labelled": figures.get("labelled", 0)}
+        figures, labelled = self.figures, int(self.figures.get("labelled", 0))
+        left = self.store.tasks.count(self.known.id) - labelled
+        return {"points": points, "forecast": within(figures.get("forecast"), left), "labelled": labelled}
 
     @property
     def figures(self) -> Mapping[str, Any]:
         """All figures of the last finished round."""
         return self._done.figures if self._done else {}
+
+    @property
+    def unknown(self) -> str:
+        """Name the words that say why quality is not known: not yet, or never."""
+        why = unmeasurable(self.store, self.known.id, self.figures)
+        return "accuracy.unknown" if why is None else f"accuracy.{why.code.replace(' ', '_')}"
 
     def quality(self) -> Facts:
         """Give what was measured on random tasks, and how the labels are spread."""
@@ -238,6 +246,15 @@ class ProjectFacts:
     def _address(self, place: str) -> str | None:
         base = self.settings.label_studio_url
         return f"{base.rstrip('/')}/projects/{self.known.id}/{place}" if base else None
+
+
+def within(forecast: Mapping[str, Any] | None, left: int) -> Facts | None:
+    """Leave out of a forecast what takes more labels than the `left` tasks that have none."""
+    kept = [place for place, more in enumerate((forecast or {}).get("more_labels", [])) if more <= left]
+    if forecast is None or not kept:
+        return None
+    cut = ("more_labels", "value", "low", "high")
+    return {**forecast, **{name: [forecast[name][place] for place in kept] for name in cut}}
 
 
 def in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -106,9 +106,11 @@ def _looks(pages: Blueprint, site: Site) -> None:
         visitor = site.visitor()
         mine = [known for known in store.projects.all() if visitor.sees(known.id)]
         workers, speech = store.leases.workers(now=site.now()), speech_of(request)
-        found = [site.summary(known) for known in mine]
-        for each in found:
-            each["headline"] = showing.tile(speech, each["accuracy"])
+        found = []
+        for known in mine:
+            summary = site.summary(known)
+            headline = showing.tile(speech, summary["accuracy"], site.facts(known).unknown)
+            found.append({**summary, "headline": headline})
         return site.render("projects.html", found=found, workers=workers)
 
     @pages.get("/projects/<int:project_id>")
@@ -125,7 +127,8 @@ def _looks(pages: Blueprint, site: Site) -> None:
             "overview",
             p=summary,
             advice=advising(speech, store, known.id, allowed, quality, now=now),
-            cards=showing.cards(speech, summary, quality, budget),
+            cards=showing.cards(speech, summary, quality, budget, facts.unknown),
+            unknown=facts.unknown,
             curve=showing.curve(speech, curve, target=target),
             curve_table=showing.curve_table(speech, curve["points"][-CURVE_SHOWN:]),
             burn=burn(store, known.id, allowed.budget.value, now=now),
@@ -151,13 +154,14 @@ def _looks(pages: Blueprint, site: Site) -> None:
     @pages.get("/projects/<int:project_id>/quality")
     def quality(project_id: int) -> str:
         known = site.known(project_id)
-        found = site.facts(known).quality()
+        facts = site.facts(known)
+        found = facts.quality()
         return site.render_project(
             "quality.html",
             known,
             "quality",
             found=found,
-            shown=quality_tables.quality(speech_of(request), found),
+            shown=quality_tables.quality(speech_of(request), found, facts.unknown),
         )
 
     @pages.get("/projects/<int:project_id>/map")

@@ -19,13 +19,16 @@ NUMBERS = "number"
 COLUMNS = ("precision", "recall", "f1", "support")
 
 
-def quality(speech: Speech, found: Facts) -> Facts:
-    """Give the page's cards and tables; what is not known yet stays empty."""
+def quality(speech: Speech, found: Facts, unknown: str) -> Facts:
+    """Give the page's cards and tables; what is not known yet stays empty.
+
+    unknown: names the words that say why quality is not known
+    """
     figures: Mapping[str, Any] = found["quality"]
     calibration = figures.get("calibration") or {}
     error = calibration.get("error")
     return {
-        "cards": _cards(speech, found),
+        "cards": _cards(speech, found, unknown),
         "balance": balance(found["classes"]),
         "numbers": found["form"] == NUMBERS,
         "per_class": per_class(speech, figures.get("per_class") or []),
@@ -87,13 +90,13 @@ def _cell(speech: Speech, name: str, value: Any) -> str:
     return speech.number(value) if name == "support" else speech.share(value, 0)
 
 
-def _cards(speech: Speech, found: Facts) -> list[dict[str, str]]:
+def _cards(speech: Speech, found: Facts, unknown: str) -> list[dict[str, str]]:
     accuracy, agreement, recall = found["accuracy"], found["agreement"], found["seals_recall"]
     cards = [
         {
             "what": metric(speech, accuracy),
             "value": score(speech, accuracy) if accuracy else DASH,
-            "note": interval(speech, accuracy) if accuracy else speech("accuracy.unknown"),
+            "note": interval(speech, accuracy) if accuracy else speech(unknown),
         }
     ]
     headline = (accuracy or {}).get("metric", "accuracy")

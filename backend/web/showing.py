@@ -15,15 +15,20 @@ from backend.web.languages import DASH, Speech
 STEPS_ROUNDS = 30
 
 
-def cards(speech: Speech, summary: Facts, quality: Facts, budget: Facts) -> list[dict[str, str]]:
-    """Give the figures that are shown large: what each is, its value, and a note."""
+def cards(
+    speech: Speech, summary: Facts, quality: Facts, budget: Facts, unknown: str
+) -> list[dict[str, str]]:
+    """Give the figures that are shown large: what each is, its value, and a note.
+
+    unknown: names the words that say why quality is not known
+    """
     accuracy, spent, left = quality["accuracy"], budget["spent"], budget["left"]
     fields = budget["fields"]
     found = [
         {
             "what": metric(speech, accuracy),
             "value": score(speech, accuracy) if accuracy else DASH,
-            "note": interval(speech, accuracy) if accuracy else speech("accuracy.unknown"),
+            "note": interval(speech, accuracy) if accuracy else speech(unknown),
         },
         {
             "what": speech("card.labelled"),
@@ -79,10 +84,10 @@ def span(speech: Speech, name: str, low: float, high: float) -> str:
     return f"{amount(speech, name, low)} {DASH} {amount(speech, name, high)}"
 
 
-def tile(speech: Speech, figures: Mapping[str, Any] | None) -> dict[str, str]:
+def tile(speech: Speech, figures: Mapping[str, Any] | None, unknown: str) -> dict[str, str]:
     """Give the headline for the list of projects: its value, and what it is."""
     if not figures:
-        return {"value": DASH, "note": speech("accuracy.unknown")}
+        return {"value": DASH, "note": speech(unknown)}
     low, high = score(speech, figures, "low"), score(speech, figures, "high")
     note = speech("projects.accuracy", metric=metric(speech, figures), low=low, high=high)
     return {"value": score(speech, figures), "note": note}

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from backend.budget import Advice, Recommendation, Standing, recommend, save_budget, save_stand
-from backend.domain import Annotation, Project
+from backend.budget.advice import MEASURES
+from backend.domain import Annotation, FrontTask, Origin, Project, Task
+from backend.rounds.measure import FEWEST
 from backend.store import Store
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -160,3 +162,71 @@ def test_a_forecast_of_another_metric_says_nothing_of_the_target(store: Store) -
     store.rounds.finish(1, 1, 1, change=1, steps=[], figures=figures, now=START)
     found = recommend(store, 1, now=START)
     assert (found.advice, codes(found)[-1]) == (Advice.STOP_SOON, "target in reach")
+
+
+# --- what is left to label --------------------------------------------------------------------------
+
+
+def fill(store: Store, tasks: int, *, drawn: int = 0) -> None:
+    """So many tasks, of which a front asked for some at random."""
+    store.tasks.record(1, [Task(i, {}, START) for i in range(1, tasks + 1)], asked_at=START, now=START)
+    lease = store.leases.take(1, "worker", now=START, seconds=60)
+    assert lease is not None
+    front = [FrontTask(i, i, 0.0, Origin.AUDIT, 0.0, "drawn") for i in range(1, drawn + 1)]
+    store.queue.begin(lease, "nextlabel-1.1", front, number=1, attempt=1, now=START)
+
+
+def pool(tasks: int, unanswered: int, **more: Any) -> dict[str, Any]:
+    return {"tasks": tasks, "labelled": tasks - unanswered, "unanswered": unanswered, **more}
+
+
+def test_without_tasks_some_are_asked_for(store: Store) -> None:
+    store.projects.polled(1, cursor=START, now=START)
+    assert codes(advise(store, pool(0, 0))) == ["no tasks"]
+
+
+def test_where_everything_is_labelled_it_is_time_to_stop(store: Store) -> None:
+    fill(store, 45, drawn=4)
+    found = advise(store, pool(45, 0, front=0, form="classes", forecast=forecast(0.91, 0.93, 0.94)))
+    assert (found.advice, codes(found), found.purchases) == (Advice.STOP, ["all labelled", "few random"], ())
+    assert "only 4 of the tasks were drawn at random" in found.reasons[1].says
+
+
+def test_a_queue_that_others_have_begun_is_not_done(store: Store) -> None:
+    fill(store, 45, drawn=4)
+    assert "all labelled" not in codes(advise(store, pool(45, 0, front=3)))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "front", "drawn", "code"),
+    [
+        (45, 40, 4, "few random"),
+        (45, 30, 4, "no measurement"),  # what was not published may be random
+        (45, 40, 10, "no measurement"),
+        (300, 100, 4, "no measurement"),
+    ],
+)
+def test_a_slice_that_is_too_small_for_good_is_told(
+    store: Store, tasks: int, front: int, drawn: int, code: str
+) -> None:
+    fill(store, tasks, drawn=drawn)
+    assert MEASURES == FEWEST
+    found = advise(store, pool(tasks, tasks - 5, front=front, form="classes"))
+    assert codes(found) == [code]
+
+
+def test_no_more_labels_are_offered_than_there_are_tasks(store: Store) -> None:
+    fill(store, 400)
+    found = advise(store, pool(400, 150, front=100, forecast=forecast(0.905, 0.92, 0.94)))
+    assert [one.labels for one in found.purchases] == [100]
+    assert found.gain == pytest.approx(1.5)
+    assert found.reasons[-1].says.startswith("100 more labels: 89.5 % to 91.5 %")
+
+
+def test_with_few_tasks_left_nobody_is_told_what_a_hundred_labels_bring(store: Store) -> None:
+    fill(store, 400)
+    figures = pool(400, 60, front=60, audit_accuracy=ACCURACY, forecast=forecast(0.905, 0.92, 0.94))
+    figures["forecast"]["more_labels"] = [30, 60, 61]
+    found = advise(store, figures)
+    assert found.reasons[0].says == "only 60 tasks are left to label"
+    assert [one.labels for one in found.purchases] == [30, 60]

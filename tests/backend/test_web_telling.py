@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backend.budget import budget_of, save_budget
-from backend.domain import Annotation, Project, Task
+from backend.domain import Annotation, FrontTask, Origin, Project, Task
 from backend.store import Store
 from backend.web import WebSettings, create_app
 from backend.web.facts import in_order
@@ -220,3 +220,48 @@ def test_the_api_refuses_a_target_that_is_never_measured(store: Store) -> None:
     head = {"Authorization": f"Bearer {key}"}
     answer = client.put("/api/v1/projects/1/budget", json=body, headers=head)
     assert (answer.status_code, list(answer.get_json()["fields"])) == (422, ["target_metric"])
+
+
+# --- what is left to label --------------------------------------------------------------------------
+
+
+def queue_random(store: Store, count: int) -> None:
+    """Let a front ask for so many random tasks."""
+    lease = store.leases.take(1, "worker", now=NOW, seconds=60)
+    assert lease is not None
+    front = [FrontTask(task, task, 0.0, Origin.AUDIT, 0.0, "drawn") for task in range(1, count + 1)]
+    store.queue.begin(lease, "nextlabel-1.1", front, number=1, attempt=1, now=NOW)
+
+
+def test_an_empty_project_is_asked_for_tasks(store: Store, page: Page) -> None:
+    connect(store, tasks=0, labelled=0)
+    assert "Go on labelling" in page("/1"), "nobody has looked yet"
+    store.projects.polled(1, cursor=NOW, now=NOW)
+    said = page("/1")
+    assert "Import tasks first There are no tasks: import some into Label Studio." in said
+    assert "Go on labelling" not in said
+
+
+def test_of_a_finished_project_nobody_is_told_to_go_on(store: Store, page: Page) -> None:
+    connect(store, tasks=45, labelled=45)
+    queue_random(store, 4)
+    finish(store, form="number", tasks=45, labelled=45, unanswered=0, front=0)
+    said = page("/1")
+    assert "Everything is labelled Nothing is left to ask" in said
+    assert "only 4 of the tasks were drawn at random, and it takes 10" in said
+    for path in ("", "/1", "/1/quality"):
+        assert "It takes 10 labelled tasks" not in page(path)
+        assert "too few of the tasks are drawn at random" in page(path)
+    store.tasks.record(1, [Task(99, {"text": "new"}, NOW)], asked_at=NOW, now=NOW)
+    assert "Everything is labelled" not in page("/1"), "more were imported"
+    assert "cannot be measured" not in page("/1")
+
+
+def test_more_labels_than_there_are_tasks_are_not_offered(store: Store, page: Page) -> None:
+    connect(store, tasks=310)
+    finish(store, **{**measured("accuracy"), "tasks": 310, "unanswered": 160})
+    said = page("/1")
+    assert "+100 " in said
+    assert "+200 " not in said
+    assert "100 more labels: 60.0 % - 66.0 %" in said
+    assert '"more_labels": [100]' in said, "nor drawn"
