@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from backend.labels.forms import Form, Targets, groups
 from backend.models import Head, answers
 from backend.models import make as make_head
 from backend.models.ngram_view import say
+from backend.pool.ngram_rows import NgramRows
 from backend.simulate.form_scores import guess, score
 from backend.simulate.plan import rankers
 from backend.simulate.replay import Plan
@@ -23,7 +24,7 @@ from backend.simulate.seed import read_job, write_job
 from strategies.pool import ArrayPool
 from strategies.types import Floats, Positions, QueryStrategy
 
-_NGRAMS = "ngrams.npz"
+_TEXTS = "texts.json"
 _ARRAYS = ("rows", "answers", "test", "truth", "names")
 
 
@@ -44,19 +45,25 @@ class FormStep:
 class Parts:
     """What one seed labels and measures on: embeddings and answers of the pool, and of the test part.
 
-    ngrams: a CSR array (n, columns) of the pool's texts; None where there is none
+    texts: (n,) of the pool, where n-grams have a say
     """
 
     pool: Floats
     answers: Targets
     test: Floats
     truth: Targets
-    ngrams: Any = None
+    texts: Sequence[str] | None = None
 
-    def view(self, positions: Positions, labels: Positions, known: Positions) -> Floats:
-        """Ask the n-grams of rows `positions` about tags `labels`, when rows `known` are labelled."""
-        truth = np.asarray(self.answers[known])[:, labels]
-        return say(lambda rows: self.ngrams[rows], positions, known, truth)
+    def view(self) -> Callable[[Positions, Positions, Positions], Floats] | None:
+        """Make what asks the n-grams of rows about tags, when rows (k,) are labelled; None without texts."""
+        if (texts := self.texts) is None:
+            return None
+        ngrams = NgramRows(lambda rows: [texts[row] for row in rows.tolist()])
+
+        def ask(positions: Positions, labels: Positions, known: Positions) -> Floats:
+            return say(ngrams, positions, known, np.asarray(self.answers[known])[:, labels])
+
+        return ask
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class FormJob:
 
     rows, answers: (n, d) embeddings and (n, ...) answers of the examples, by their form
     names:         (classes, d) what tags are called, embedded as the rows are; None of other forms
-    ngrams:        a CSR array (n, columns) of the examples' texts; None of other forms
+    texts:         (n,) whose n-grams say what tags a text may have; None of other forms
     """
 
     kind: str
@@ -80,19 +87,19 @@ class FormJob:
     cold_start_labels: int
     head: tuple[str, Mapping[str, Any]]
     names: Floats | None = None
-    ngrams: Any = None
+    texts: Sequence[str] | None = None
 
     def material(self, seed: int) -> Parts:
         """Give what `seed` labels and measures on."""
         if self.test is not None and self.truth is not None:
-            return Parts(self.rows, self.answers, self.test, self.truth, self.ngrams)
+            return Parts(self.rows, self.answers, self.test, self.truth, self.texts)
         from backend.simulate.answered import held_out_count
 
         by_group = groups(self.form, np.asarray(self.answers), self.classes)
         held = held_out_rows(by_group, held_out_count(len(by_group)), seed=seed)
         kept = np.setdiff1d(np.arange(len(by_group)), held)
-        ngrams = None if self.ngrams is None else self.ngrams[kept]
-        return Parts(self.rows[kept], self.answers[kept], self.rows[held], self.answers[held], ngrams)
+        texts = None if self.texts is None else [self.texts[row] for row in kept.tolist()]
+        return Parts(self.rows[kept], self.answers[kept], self.rows[held], self.answers[held], texts)
 
     def play(self, strategy: str, seed: int, material: Parts) -> Iterator[FormStep]:
         """Replay one seed of one strategy, with one BLAS thread; a step after the start and each batch."""
@@ -108,21 +115,22 @@ class FormJob:
             array = getattr(self, name)
             if array is not None:
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        if self.ngrams is not None:
-            sparse.save_npz(folder / _NGRAMS, self.ngrams)
+        if self.texts is not None:
+            (folder / _TEXTS).write_text(json.dumps(list(self.texts)), "utf-8")
         rest = {"classes": self.classes, "plan": asdict(self.plan), "head": list(self.head)}
         rest |= {"cold_start": self.cold_start, "cold_start_labels": self.cold_start_labels}
         write_job(folder, self.kind, {**rest, "form": self.form})
 
     @classmethod
     def load(cls, folder: Path) -> FormJob:
-        """Read what `save` wrote; the dense arrays stay on disk, and processes share them."""
+        """Read what `save` wrote; the arrays stay on disk, and processes share them."""
         rest = read_job(folder)
         arrays: dict[str, Any] = {}
         for name in _ARRAYS:
             file = folder / f"{name}.npy"
             arrays[name] = np.load(file, mmap_mode="r") if file.exists() else None
-        arrays["ngrams"] = sparse.load_npz(folder / _NGRAMS) if (folder / _NGRAMS).exists() else None
+        texts = folder / _TEXTS
+        arrays["texts"] = json.loads(texts.read_text("utf-8")) if texts.exists() else None
         plan, head, form = Plan(**rest.pop("plan")), tuple(rest.pop("head")), Form(rest.pop("form"))
         return cls(**arrays, **rest, plan=plan, head=head, form=form)
 
@@ -138,7 +146,7 @@ class FormJob:
             np.asarray(parts.pool),
             np.zeros(len(parts.pool), bool),
             label_embeddings=self.names,
-            view=None if parts.ngrams is None else parts.view,
+            view=parts.view(),
         )
         budget = min(self.plan.budget, len(parts.pool))
         spent = 0.0
