@@ -43,7 +43,8 @@ def front_facts(
     nearest:             the labelled task it is most like: task_id, similarity (cosine), label, admitted
     likeliest:           up to three labels with their probabilities; none before the first fit
     uncertainty:         1 less how sure the model is of its answer
-    more_uncertain_than: the share of the pool that the model is surer of
+    more_uncertain_than: the share of the pool that the model is surer of, with half of what it is as sure of;
+                         left out where it is as sure of everything
     """
     ids = np.array([task.task_id for task in tasks], np.int64)
     ready = pool.live & (np.arange(len(pool)) < len(pool.embeddings))
@@ -70,9 +71,9 @@ def front_facts(
         value = unsure[place]
         if value is not None and len(less):
             found[str(task)]["uncertainty"] = value
-            found[str(task)]["more_uncertain_than"] = round(
-                float(np.searchsorted(less, value) / len(less)), 4
-            )
+            below, upto = (int(np.searchsorted(less, value, side)) for side in ("left", "right"))
+            if upto - below < len(less):
+                found[str(task)]["more_uncertain_than"] = round((below + upto) / 2 / len(less), 4)
     for task, labels in zip(pool.task_ids[rows].tolist(), likeliest(pool, rows), strict=True):
         found[str(task)]["likeliest"] = labels
     return found

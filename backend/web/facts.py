@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from backend.web.settings import WebSettings
 Facts: TypeAlias = dict[str, Any]
 
 ROUNDS_SHOWN, TARGETS_SHOWN = 50, 20
+_NOUGHT = re.compile(r" \(0\.00\)")
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class ProjectFacts:
                 "rank": each.rank,
                 "text": shown(each.data, wanted),
                 "origin": each.origin.value,
-                "reason": each.reason,
+                "reason": in_words(each.reason),
                 "utility": each.utility,
                 "suggestion": answer(each.result),
                 "answered": each.answered,
@@ -143,7 +145,7 @@ class ProjectFacts:
             "rank": task.rank,
             "text": shown(task.data, wanted, most=3000),
             "origin": task.origin.value,
-            "reason": task.reason,
+            "reason": in_words(task.reason),
             "utility": task.utility,
             "suggestion": answer(task.result),
             "answered": task.answered,
@@ -246,6 +248,11 @@ class ProjectFacts:
     def _address(self, place: str) -> str | None:
         base = self.settings.label_studio_url
         return f"{base.rstrip('/')}/projects/{self.known.id}/{place}" if base else None
+
+
+def in_words(reason: str) -> str:
+    """Give a strategy's words without figures that are too small for their two digits."""
+    return _NOUGHT.sub("", reason)
 
 
 def within(forecast: Mapping[str, Any] | None, left: int) -> Facts | None:

@@ -6,6 +6,8 @@ from backend.web.facts import Facts
 from backend.web.languages import Speech
 
 CLOSE_SIMILARITY, FAR_SIMILARITY = 0.85, 0.5
+LEAST_SHARE = 0.005
+"""A smaller share of the pool would be told as 0 %."""
 
 
 def sentences(speech: Speech, task: Facts) -> list[str]:
@@ -25,7 +27,7 @@ def sentences(speech: Speech, task: Facts) -> list[str]:
                 q=speech.share(second["probability"], 0),
             )
         )
-    if task["more_uncertain_than"] is not None:
+    if (task["more_uncertain_than"] or 0) >= LEAST_SHARE:
         said.append(speech("because.uncertainty", share=speech.share(task["more_uncertain_than"], 0)))
     near = task["nearest"]
     if near is not None:

@@ -265,3 +265,25 @@ def test_more_labels_than_there_are_tasks_are_not_offered(store: Store, page: Pa
     assert "+200 " not in said
     assert "100 more labels: 60.0 % - 66.0 %" in said
     assert '"more_labels": [100]' in said, "nor drawn"
+
+
+# --- why a task is queued ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.0, ""), (0.004, ""), (0.5, "than of 50 % of the pool"), (None, "")]
+)
+def test_no_task_is_less_sure_than_nothing(store: Store, page: Page, share: float | None, said: str) -> None:
+    connect(store)
+    lease = store.leases.take(1, "worker", now=NOW, seconds=60)
+    assert lease is not None
+    words = "the model is unsure of this (0.00) and of tasks like it"
+    front = [FrontTask(200, 0, 0.0, Origin.CHOSEN, 0.5, words)]
+    store.queue.begin(lease, "nextlabel-1.1", front, number=1, attempt=1, now=NOW)
+    store.queue.switch(1, "nextlabel-1.1", now=NOW)
+    store.pages.set_facts(1, "nextlabel-1.1", {"200": {"more_uncertain_than": share}})
+    told = page("/1/tasks/200")
+    assert ("less sure of it" in told) is bool(said)
+    assert said in told
+    assert "unsure of this and of tasks like it" in told
+    assert "0.00" not in page("/1/queue")
