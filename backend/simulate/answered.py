@@ -12,7 +12,6 @@ from backend.domain import ConfigError, Progress, silent
 from backend.encoders import Encoder
 from backend.encoders.naming import label_embeddings
 from backend.labels.forms import Form, Targets, gather
-from backend.models.ngram_view import hashed
 from backend.pool.encoded import difference
 from backend.simulate.data import FEWEST, MOST_HELD_OUT, SHARE
 from backend.simulate.encoding import encode
@@ -159,9 +158,7 @@ class AnsweredKind:
             cold_start_labels=config.selection.cold_start_labels,
             head=self.head(config),
             names=label_embeddings(data.labels, encoder) if data.form is Form.TAGS else None,
-            ngrams=hashed([example.texts[0] for example in data.examples])
-            if data.form is Form.TAGS
-            else None,
+            texts=[each.texts[0] for each in data.examples] if data.form is Form.TAGS else None,
         )
 
     def load_job(self, folder: Path) -> FormJob:
