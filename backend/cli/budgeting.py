@@ -80,7 +80,7 @@ def budget(
     was paid for. When nothing is left the queue is closed in Label Studio; a higher budget opens it again.
     """
     store, now = setup.store, utc_now()
-    store.projects.get(project)
+    known = store.projects.get(project)
     given = {name: value for name, value in fields.items() if value is not None}
     if given and action != "set":
         raise ConfigError(f"{action}: takes no values; expected nextlabel budget {project} set ...")
@@ -90,6 +90,8 @@ def budget(
     if action != "show":
         _save(store, project, action, given, by=by, revision=revision, now=now)
     _show(store, project, now, as_json_=as_json_)
+    if not known.connected and not as_json_:
+        click.echo(f"Project {project} is not connected: a budget takes effect when it is connected again.")
 
 
 @click.command()
@@ -122,8 +124,11 @@ def close(setup: Setup, project: int, *, by: str | None) -> None:
 
 def _stand(setup: Setup, project: int, standing: Standing, note: str, by: str | None) -> None:
     now = utc_now()
-    setup.store.projects.get(project)
+    known = setup.store.projects.get(project)
     save_stand(setup.store, project, standing, note=note, author=_author(by), now=now)
+    if not known.connected:
+        click.echo(f"Project {project} is not connected: it will be {standing} when it is connected again.")
+        return
     click.echo(f"Project {project} is {standing}.")
     if not setup.store.leases.workers(now=now):
         click.echo("No worker is running to tell Label Studio; start one with: nextlabel up")

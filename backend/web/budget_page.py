@@ -68,13 +68,10 @@ def content(store: Store, project_id: int, form: Form) -> Facts:
     }
 
 
-def stands(speech: Speech, budget: Facts, *, queue_closed: bool) -> Facts | None:
-    """Say what closes or limits the queue, as it is and as the worker will make it; None where nothing does.
-
-    queue_closed: whether Label Studio's queue is closed now
-    """
-    closed, limits = budget["closed"], budget["limits"]
-    if not closed and not queue_closed and not limits:
+def stands(speech: Speech, budget: Facts, project: Facts) -> Facts | None:
+    """Say what closes or limits the queue, as it is and as a worker will make it; None for nothing."""
+    closed, limits, queue_closed = budget["closed"], budget["limits"], project["queue_closed"]
+    if not project["connected"] or not (closed or queue_closed or limits):
         return None
     key = "reopening" if queue_closed else "limited"
     if closed:

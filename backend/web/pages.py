@@ -239,7 +239,7 @@ def _deeds(pages: Blueprint, site: Site) -> None:
             "budget",
             p=summary,
             budget=found,
-            stands=budget_page.stands(speech_of(request), found, queue_closed=bool(summary["queue_closed"])),
+            stands=budget_page.stands(speech_of(request), found, summary),
             burn=burn(store, known.id, allowed.budget.value, now=site.now()),
             **budget_page.content(store, known.id, form),
         )

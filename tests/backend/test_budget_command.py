@@ -131,3 +131,13 @@ def test_a_target_that_is_never_measured_is_refused(run: Run, store: Store) -> N
     assert "target_metric: macro_f1 is not measured" in said.stderr
     assert "expected one of spearman, r2" in said.stderr
     assert "spearman is not measured yet" in run("budget", "12", "set", "--target-value", "0.9").stdout
+
+
+def test_of_a_disconnected_project_nothing_is_said_to_happen(run: Run, store: Store) -> None:
+    store.projects.disconnect(12)
+    for command, standing in (("pause", "paused"), ("close", "closed"), ("resume", "running")):
+        said = run(command, "12").stdout
+        assert f"not connected: it will be {standing} when it is connected again" in said
+        assert f"Project 12 is {standing}." not in said
+    assert "takes effect when it is connected again" in run("budget", "12", "set", "--labels", "500").stdout
+    shown(run)  # scripts read JSON alone

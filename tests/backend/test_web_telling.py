@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backend.budget import budget_of, save_budget
+from backend.budget import budget_of, save_budget, save_stand
 from backend.domain import Annotation, FrontTask, Origin, Project, Task
 from backend.store import Store
 from backend.web import WebSettings, create_app
@@ -287,3 +287,31 @@ def test_no_task_is_less_sure_than_nothing(store: Store, page: Page, share: floa
     assert said in told
     assert "unsure of this and of tasks like it" in told
     assert "0.00" not in page("/1/queue")
+
+
+# --- disconnected -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("standing", ["running", "paused", "closed"])
+def test_of_a_disconnected_project_nothing_can_be_done(store: Store, page: Page, standing: str) -> None:
+    connect(store)
+    client = create_app(store, WebSettings(), now=lambda: NOW).test_client()
+    save_stand(store, 1, standing, author="Ada", now=NOW)
+    budget(store, labels=200)
+    store.projects.round_taken(1, "the budget was changed")
+    head = re.compile(r'<form[^>]*class="actions".*?</form>', re.S)
+
+    def buttons() -> list[str]:
+        found = head.search(client.get("/projects/1/budget").text)
+        assert found is not None
+        return re.findall(r"<button[^>]*>", found[0])
+
+    assert not any("disabled" in each for each in buttons())
+    store.projects.disconnect(1)
+    assert len(buttons()) == 4
+    assert all("disabled" in each for each in buttons())
+    said = page("/1/budget")
+    assert "This project is not connected" in said
+    assert "nextlabel connect 1" in said
+    assert "The queue is" not in said
+    assert "No worker is running" not in said
