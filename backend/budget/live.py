@@ -203,6 +203,12 @@ def seeded(config: ProjectConfig, *, now: datetime) -> Budget:
         raise ConfigError(said) from errors
 
 
+def first_budget(store: Store, project_id: int, config: ProjectConfig, *, now: datetime) -> Budget:
+    """Give what `seeded` reads, or no budget where one was set before: the file is not looked at again."""
+    known = store.settings.current(project_id, BUDGET) is not None
+    return Budget() if known else seeded(config, now=now)
+
+
 def seed(store: Store, project_id: int, budget: Budget, *, now: datetime) -> None:
     """Give a project its first budget; whatever was set before stays."""
     if budget != Budget() and store.settings.current(project_id, BUDGET) is None:

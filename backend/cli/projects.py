@@ -37,7 +37,7 @@ def connect(
     as_json_: bool,
 ) -> None:
     """Let nextlabel order the queue of PROJECT. Safe to repeat."""
-    from backend.budget import seeded
+    from backend.budget import first_budget
     from backend.cli.examining import encoder_misfit
     from backend.connecting import connect as run
 
@@ -52,7 +52,7 @@ def connect(
         with_ml_backend=ml_backend,
         with_webhook=not no_webhook,
         take_over=take_over,
-        budget=seeded(setup.config.for_project(project), now=utc_now()),
+        budget=first_budget(setup.store, project, setup.config.for_project(project), now=utc_now()),
     )
     say = (lambda _line: None) if as_json_ else click.echo
     say(f"Project {project} “{outcome.title}” is connected{' (it was before)' if outcome.again else ''}.")

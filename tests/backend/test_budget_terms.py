@@ -19,6 +19,7 @@ from backend.budget import (
     Standing,
     as_fields,
     budget_of,
+    first_budget,
     history,
     parse_and_check,
     save_budget,
@@ -283,6 +284,15 @@ def test_the_configuration_seeds_a_project_once(store: Store) -> None:
     save(store, 1, labels=900)
     seed(store, 1, seeded(config, now=NOW), now=NOW)
     assert budget_of(store, 1).value.labels == 900
+
+
+def test_a_deadline_of_the_file_that_has_passed_keeps_nobody_from_connecting_again(store: Store) -> None:
+    config = ProjectConfig(budget=Section(labels=500, deadline="2026-12-31"))
+    seed(store, 1, first_budget(store, 1, config, now=NOW), now=NOW)
+    later = datetime(2027, 3, 1, tzinfo=UTC)
+    assert first_budget(store, 1, config, now=later) == Budget()
+    with pytest.raises(ConfigError, match=r"budget\.deadline"):
+        first_budget(store, 2, config, now=later)
 
 
 def test_a_configuration_without_a_budget_seeds_nothing(store: Store) -> None:
