@@ -167,7 +167,7 @@ EXAMPLES: dict[str, Any] = {
                 "number": 1200,
                 "attempt": 1,
                 "state": "done",
-                "why": "1 new annotations",
+                "why": "2 new annotations",
                 "started_at": _AT,
                 "finished_at": _AT,
                 "seconds": 0.84,

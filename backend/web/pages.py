@@ -134,7 +134,7 @@ def _looks(pages: Blueprint, site: Site) -> None:
             burn=burn(store, known.id, allowed.budget.value, now=now),
             tasks=waiting,
             classes=showing.balance(quality["classes"])[:12],
-            last=facts.rounds(limit=5)["rounds"],
+            last=showing.lines(speech, facts.rounds(limit=5)["rounds"]),
         )
 
     @pages.get("/projects/<int:project_id>/queue")
@@ -181,15 +181,17 @@ def _looks(pages: Blueprint, site: Site) -> None:
     @pages.get("/projects/<int:project_id>/rounds")
     def rounds(project_id: int) -> str:
         known = site.known(project_id)
-        found = site.facts(known).rounds()["rounds"]
-        steps = showing.steps(speech_of(request), found)
+        speech = speech_of(request)
+        found = showing.lines(speech, site.facts(known).rounds()["rounds"])
+        steps = showing.steps(speech, found)
         targets = site.facts(known).targets()["targets"]
         return site.render_project("rounds.html", known, "rounds", rounds=found, steps=steps, targets=targets)
 
     @pages.get("/projects/<int:project_id>/history")
     def history(project_id: int) -> str:
         known = site.known(project_id)
-        found = changes(store, known.id)["changes"]
+        speech = speech_of(request)
+        found = [showing.change(speech, each) for each in changes(store, known.id)["changes"]]
         return site.render_project("history.html", known, "history", changes=found)
 
 

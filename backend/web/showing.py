@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,10 @@ from backend.web.facts import Facts
 from backend.web.languages import DASH, Speech
 
 STEPS_ROUNDS = 30
+_COUNTED = {
+    re.compile(r"(\d+) new annotations?"): "round_for.annotations",
+    re.compile(r"the front is getting low: (\d+) left"): "round_for.low",
+}
 
 
 def cards(
@@ -168,6 +173,32 @@ def steps(speech: Speech, rounds: Sequence[Facts]) -> Facts:
         "rounds": [str(each["number"]) for each in timed],
         "steps": [{"name": speech.of("step", name), "seconds": by_step[name]} for name in names],
     }
+
+
+def lines(speech: Speech, rounds: Sequence[Facts]) -> list[Facts]:
+    """Give rounds with why they began in the reader's language, where that is one of our own reasons."""
+    return [{**each, "why": _why(speech, str(each["why"]))} for each in rounds]
+
+
+def _why(speech: Speech, why: str) -> str:
+    for pattern, key in _COUNTED.items():
+        found = pattern.fullmatch(why)
+        if found is not None:
+            return speech(key, count=int(found[1]))
+    key = f"round_for.{why.replace(' ', '_')}"
+    return speech(key) if speech.knows(key) else why
+
+
+def change(speech: Speech, each: Mapping[str, Any]) -> Facts:
+    """Give a change with what was and is in the reader's language, where it is one of our own names."""
+    said: dict[str, str | None] = {}
+    for name in ("old", "new"):
+        value = each[name]
+        if value is not None and each["what"] == "standing.standing":
+            said[name] = speech.of("standing", value)
+        elif value is not None and each["what"] == "budget.target_metric":
+            said[name] = speech.of("metric", value)
+    return {**each, **said}
 
 
 def times(token: Token) -> dict[str, str | None]:

@@ -315,3 +315,22 @@ def test_of_a_disconnected_project_nothing_can_be_done(store: Store, page: Page,
     assert "nextlabel connect 1" in said
     assert "The queue is" not in said
     assert "No worker is running" not in said
+
+
+# --- words ------------------------------------------------------------------------------------------
+
+
+def test_why_rounds_began_and_what_changed_is_told_in_the_readers_language(store: Store, page: Page) -> None:
+    connect(store)
+    for number, why in enumerate(("first round", "1 new annotations", "7 new annotations", "because"), 1):
+        store.rounds.start(1, number, 1, why, now=NOW)
+        store.rounds.finish(1, number, 1, change=number, steps=[], figures={}, now=NOW)
+    said = page("/1/rounds")
+    for words in ("one new annotation", "7 new annotations", "first round", "because"):
+        assert words in said
+    assert "새 주석 7건" in page("/1/rounds", "ko")
+    assert "새 주석 1건" in page("/1", "ko")
+    save_stand(store, 1, "paused", author="Ada", now=NOW)
+    save_stand(store, 1, "closed", author="Ada", now=NOW)
+    assert "Standing paused closed" in page("/1/history")
+    assert "진행 상태 일시 중지 종료" in page("/1/history", "ko")

@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -417,6 +418,37 @@ def test_no_page_is_wider_than_the_screen(browser: Any, address: str, width: int
         page.wait_for_load_state("networkidle")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, place
     context.close()
+
+
+def test_the_rounds_are_a_short_list_on_a_phone(inside: Any) -> None:
+    inside.set_viewport_size({"width": 390, "height": 844})
+    inside.goto("/projects/1/rounds")
+    rows = inside.get_by_role("region", name="Rounds, the newest first").locator("tbody tr")
+    heights = rows.evaluate_all("rows => rows.map((row) => row.offsetHeight)")
+    assert len(heights) == 50
+    assert max(heights) < 230, "one failed, and says why"
+    assert sum(heights) / len(heights) < 120
+
+
+def test_stars_are_told_by_number_and_correlations_as_they_are(inside: Any, store: Store) -> None:
+    before = store.pages.map(1)
+    assert before is not None
+    stars = [None if label is None else f"{1 + len(label) % 5}" for label in before.points["label"]]
+    store.pages.set_map(1, replace(before, points={**before.points, "label": stars}))
+    inside.goto("/projects/1/map")
+    drawn(inside, "pool-map")
+    legend = [text for text in inside.locator("#pool-map .legendtext").all_text_contents() if text.isdigit()]
+    assert len(legend) > 2
+    assert legend == sorted(legend)
+    store.pages.set_map(1, before)
+    number = store.rounds.latest(1).number
+    found = {"metric": "spearman", "value": 0.61, "low": 0.5, "high": 0.7, "n": 50}
+    was = store.rounds.latest(1).figures["audit_accuracy"]
+    store.rounds.add_figures(1, number, {"audit_accuracy": found})
+    inside.goto("/projects/1")
+    drawn(inside, "curve")
+    assert "%" not in "".join(inside.locator("#curve .ytick text").all_text_contents())
+    store.rounds.add_figures(1, number, {"audit_accuracy": was})
 
 
 AUDIT = (Path(__file__).parent / "audit.js").read_text()
