@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -23,6 +24,8 @@ TINY = 1e-6
 GOLDEN, SILVER = (5**0.5 - 1) / 2, 2**0.5 - 1  # no multiple of one is near a multiple of the other
 SMOOTH = 10  # so that the first few places count about alike
 FIRST = 1000
+SOUGHT = 32
+"""Tags that the other view is asked about at most."""
 LOOKED_AT = 4000
 """Rows that the other view is asked about: to read texts takes far longer than to read embeddings."""
 PATIENCE = 40
@@ -49,8 +52,8 @@ class RareFirst:
     enough: how many examples a tag should have
     share:  of the batch, what goes to tags that have fewer
     Cost beside the base's: one prediction a candidate and a labelled row; two partitions of the candidates a
-    tag and view; one question to the other view about 4,000 rows at most. A row's utility is that of the
-    base's pick beside it.
+    tag and view; one question to the other view about 4,000 rows and 32 tags at most. A row's utility is that
+    of the base's pick beside it.
     """
 
     base: QueryStrategy = field(default_factory=lambda: UncertaintyKCenter(rare_tag))
@@ -82,7 +85,7 @@ class RareFirst:
         views = [chance / np.maximum(chance.sum(axis=1, keepdims=True), TINY)]
         if names is not None:
             views.append(checks.embeddings(pool, rows) @ names.T)
-        other = _other_view(pool, rows, views, lack > 0)
+        other = _other_view(pool, rows, views, _soonest(lack, len(labelled)))
         score = fused(views if other is None else [*views, other], lack > 0)
         picks, tags = in_turn(score, lack, int(looks.sum()), first=len(labelled))
         others = np.delete(rows, picks)
@@ -108,16 +111,31 @@ def in_turn(
     returns: positions (m,) and the tag (m,) each is picked for; m is min(k, n), or 0 where nothing is lacking
     """
     wanted = min(k, len(score)) if lack.any() else 0
-    ends = np.cumsum(lack)
     queues = {int(tag): iter(top(score[:, tag], wanted).tolist()) for tag in np.flatnonzero(lack)}
     picks: dict[int, int] = {}
-    turn = first
+    turns = _turns(lack, first)
     while len(picks) < wanted:
-        tag = int(np.searchsorted(ends, turn * GOLDEN % 1 * ends[-1], side="right"))
+        tag = next(turns)
         # a queue that has run out has had `wanted` rows picked
         picks.setdefault(next(queues[tag]), tag)
-        turn += 1
     return np.array(list(picks), np.int64), np.array(list(picks.values()), np.int64)
+
+
+def _turns(lack: NDArray[np.float64], first: int) -> Iterator[int]:
+    ends = np.cumsum(lack)
+    for turn in itertools.count(first):
+        yield int(np.searchsorted(ends, turn * GOLDEN % 1 * ends[-1], side="right"))
+
+
+def _soonest(lack: NDArray[np.float64], first: int) -> Mask:
+    """Mark the tags, `SOUGHT` at most, whose turns come first of those that lack something."""
+    asked = np.zeros(len(lack), np.bool_)
+    wanted = min(SOUGHT, int(np.count_nonzero(lack)))
+    for tag in itertools.islice(_turns(lack, first), 10 * wanted):
+        asked[tag] = True
+        if np.count_nonzero(asked) == wanted:
+            break
+    return asked
 
 
 def label_embeddings(pool: Pool, labels: int) -> Floats | None:

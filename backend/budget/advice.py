@@ -132,25 +132,18 @@ def _all_asked(figures: Mapping[str, Any], tasks: int) -> bool:
 
 
 def unmeasurable(store: Store, project_id: int, figures: Mapping[str, Any]) -> Reason | None:
-    """Say why no round will ever measure what there is; None where one may.
-
-    Once the queue holds all that is left, every random task was drawn that there will be.
-    """
+    """Say why no round will ever measure what there is; None where one may."""
     if METRICS_BY_FORM.get(figures.get("form") or "") == ():
         return Reason("not measured", "nothing measures labels of this kind")
-    if "unanswered" not in figures or figures["unanswered"] > int(figures.get("front", 0)):
+    random = int(figures.get("random_tasks", MEASURES))
+    if random >= MEASURES or store.tasks.count(project_id) > int(figures.get("tasks", 0)):
         return None
-    if store.tasks.count(project_id) > int(figures.get("tasks", 0)):
-        return None
-    drawn = len(store.queue.drawn(project_id))
-    if drawn >= MEASURES:
-        return None
-    were = "was" if drawn == 1 else "were"
+    are = "is" if random == 1 else "are"
     return Reason(
         "few random",
-        f"quality cannot be measured: only {drawn} of the tasks {were} drawn at random, and it takes "
+        f"quality cannot be measured: only {random} of the tasks {are} drawn at random, and it takes "
         f"{MEASURES}; import more tasks, or raise queue.audit_share",
-        drawn,
+        random,
     )
 
 

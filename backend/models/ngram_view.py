@@ -11,27 +11,31 @@ from backend.encoders.ngram import counted, folded
 from strategies.types import Floats, Mask, Positions
 
 COLUMNS = 1 << 17
-MAX_CHARACTERS = 400
-"""What comes later in a text is not looked at."""
+END = 200
+"""Characters at either end of a text that are looked at."""
 OTHERS = 300
 """Rows drawn at random that a tag's bearers are held against."""
 _SEED = 0
 
 
 def hashed(texts: Sequence[str]) -> Any:
-    """Count the n-grams of `texts`, those that the encoder `ngram` sees: a CSR array (n, COLUMNS) of float32.
+    """Count the n-grams at both ends of `texts`, as the encoder `ngram` does: a CSR array (n, COLUMNS).
 
     An n-gram weighs 1 + log count. Its column is its hash: nothing is fitted, so rows can be made one by one.
     """
     from scipy.sparse import csr_array, vstack
 
     parts = [csr_array((0, COLUMNS), dtype=np.float32)]
-    for block in folded(texts, MAX_CHARACTERS):
+    for block in folded([_ends(text) for text in texts], 2 * END + 1):
         row, hashes, counts = counted(block, _SEED)
         place = (hashes % np.uint64(COLUMNS)).astype(np.int32)
         weights = (1 + np.log(counts)).astype(np.float32)
         parts.append(csr_array((weights, (row.astype(np.int32), place)), shape=(len(block), COLUMNS)))
     return vstack(parts, format="csr")
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= 2 * END else f"{text[:END]} {text[-END:]}"
 
 
 def say(ngrams: Callable[[Positions], Any], positions: Positions, known: Positions, truth: Mask) -> Floats:

@@ -9,7 +9,7 @@ from backend.models.ngram_view import hashed
 from backend.pool.kept_rows import KeptRows
 from strategies.types import Positions
 
-MOST_NGRAMS = 20_000_000
+MOST_NGRAMS = 6_000_000
 """Kept in memory, eight bytes each."""
 ROW = 200
 """What a row costs beside its n-grams, in n-grams."""

@@ -36,7 +36,7 @@ class TaskPool:
     task_ids: (n,) of each row        live:     (n,) the task's row of today
     answers:  (n,) submitted annotations              skipped:  (n,) somebody skipped
     order:    (n,) place in the audit's order, in [0, 1)
-    drawn:    (n,) the queue ever asked for it at random
+    drawn:    (n,) it is answered, and the queue asked for it at random
     primary:  what was answered to the control that drives the queue   others: to the others that are learned
     """
 
@@ -260,7 +260,9 @@ class TaskPool:
                         control.drop(state.row)
             self._read_answers(live)
             self._labelled[rows] = self.live[rows] & self.primary.has_target[rows]
-            self.drawn[rows] = np.isin(self.task_ids[rows], self._store.queue.drawn(self.project_id))
+            answered = [task for task, row in live.items() if self.answers[row]]
+            drawn = self._store.queue.drawn(self.project_id, answered)
+            self.drawn[[live[task] for task in drawn]] = True
             self._unanswered[rows] = self.live[rows] & (self.answers[rows] == 0) & ~self.skipped[rows]
         self.change = level
         return len(changed)

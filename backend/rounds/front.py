@@ -129,11 +129,13 @@ class FrontMaker:
         return results(self.pool, rows, target=target, elsewhere=elsewhere)
 
     def _figures(self) -> dict[str, Any]:
-        pool = self.pool
+        pool, audit_share = self.pool, self._config.queue.audit_share
+        still_random = pool.unanswered() & pool.in_audit(audit_share)
         return {
             "tasks": int(pool.live.sum()),
             "labelled": int(pool.labelled.sum()),
             "unanswered": int(pool.unanswered().sum()),
+            "random_tasks": int((pool.measures(audit_share) | still_random).sum()),
             "strategy": self._config.selection.strategy,
             "form": pool.kind.form.value,
             "question": question(pool.kind),

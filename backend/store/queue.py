@@ -81,11 +81,14 @@ class Queue:
                 values = [{"project_id": lease.project_id, "task_id": task} for task in drawn]
                 db.execute(insert(db, drawn_task).on_conflict_do_nothing(), values)
 
-    def drawn(self, project_id: int) -> list[int]:
-        """List the tasks that were ever asked for at random, ascending."""
-        query = sa.select(drawn_task.c.task_id).where(drawn_task.c.project_id == project_id)
+    def drawn(self, project_id: int, task_ids: Sequence[int]) -> set[int]:
+        """Pick those of the tasks that were ever asked for at random."""
+        mine, found = drawn_task.c.project_id == project_id, set[int]()
         with self._database.read() as db:
-            return list(db.scalars(query.order_by(drawn_task.c.task_id)))
+            for chunk in chunks(list(task_ids)):
+                query = sa.select(drawn_task.c.task_id).where(mine, drawn_task.c.task_id.in_(chunk))
+                found.update(db.scalars(query))
+        return found
 
     def drop(self, project_id: int, version: str, task_ids: Sequence[int]) -> None:
         """Take tasks out of a front: they are gone from Label Studio."""

@@ -17,8 +17,8 @@ from backend.config.types import Labels
 from backend.labels.reading import read_all
 from backend.models.linear import LinearHead
 from backend.pool import TaskPool
-from backend.pool.opening import open_pool
 from backend.pool.annotators import Annotators
+from backend.pool.opening import open_pool
 from backend.rounds.doubts import FEWEST, MOST_ANSWERS, Doubts
 from backend.store import Store
 

@@ -11,7 +11,7 @@ import pytest
 
 from backend.budget import Advice, Recommendation, Standing, recommend, save_budget, save_stand
 from backend.budget.advice import MEASURES
-from backend.domain import Annotation, FrontTask, Origin, Project, Task
+from backend.domain import Annotation, Project, Task
 from backend.rounds.measure import FEWEST
 from backend.store import Store
 
@@ -167,13 +167,8 @@ def test_a_forecast_of_another_metric_says_nothing_of_the_target(store: Store) -
 # --- what is left to label --------------------------------------------------------------------------
 
 
-def fill(store: Store, tasks: int, *, drawn: int = 0) -> None:
-    """So many tasks, of which a front asked for some at random."""
+def fill(store: Store, tasks: int) -> None:
     store.tasks.record(1, [Task(i, {}, START) for i in range(1, tasks + 1)], asked_at=START, now=START)
-    lease = store.leases.take(1, "worker", now=START, seconds=60)
-    assert lease is not None
-    front = [FrontTask(i, i, 0.0, Origin.AUDIT, 0.0, "drawn") for i in range(1, drawn + 1)]
-    store.queue.begin(lease, "nextlabel-1.1", front, number=1, attempt=1, now=START)
 
 
 def pool(tasks: int, unanswered: int, **more: Any) -> dict[str, Any]:
@@ -186,32 +181,32 @@ def test_without_tasks_some_are_asked_for(store: Store) -> None:
 
 
 def test_where_everything_is_labelled_it_is_time_to_stop(store: Store) -> None:
-    fill(store, 45, drawn=4)
-    found = advise(store, pool(45, 0, front=0, form="classes", forecast=forecast(0.91, 0.93, 0.94)))
+    fill(store, 45)
+    figures = pool(45, 0, front=0, random_tasks=4, form="classes", forecast=forecast(0.91, 0.93, 0.94))
+    found = advise(store, figures)
     assert (found.advice, codes(found), found.purchases) == (Advice.STOP, ["all labelled", "few random"], ())
-    assert "only 4 of the tasks were drawn at random" in found.reasons[1].says
+    assert "only 4 of the tasks are drawn at random" in found.reasons[1].says
 
 
 def test_a_queue_that_others_have_begun_is_not_done(store: Store) -> None:
-    fill(store, 45, drawn=4)
+    fill(store, 45)
     assert "all labelled" not in codes(advise(store, pool(45, 0, front=3)))
 
 
 @pytest.mark.parametrize(
-    ("tasks", "front", "drawn", "code"),
+    ("tasks", "known", "random", "code"),
     [
-        (45, 40, 4, "few random"),
-        (45, 30, 4, "no measurement"),  # what was not published may be random
-        (45, 40, 10, "no measurement"),
-        (300, 100, 4, "no measurement"),
+        (45, 45, 9, "few random"),
+        (45, 45, 10, "no measurement"),
+        (50, 45, 4, "no measurement"),  # what came since may be random
     ],
 )
 def test_a_slice_that_is_too_small_for_good_is_told(
-    store: Store, tasks: int, front: int, drawn: int, code: str
+    store: Store, tasks: int, known: int, random: int, code: str
 ) -> None:
-    fill(store, tasks, drawn=drawn)
+    fill(store, tasks)
     assert MEASURES == FEWEST
-    found = advise(store, pool(tasks, tasks - 5, front=front, form="classes"))
+    found = advise(store, pool(known, known - 5, front=30, random_tasks=random, form="classes"))
     assert codes(found) == [code]
 
 

@@ -18,7 +18,7 @@ from backend.models.ngram_view import COLUMNS, OTHERS, hashed, say
 def grams(text):
     """Each n-gram's hash and how often it occurs, as the encoder's own tests count them."""
     found = Counter()
-    for block in folded([text], 400):
+    for block in folded([text], 401):
         _, hashes, counts = counted(block, 0)
         found.update({int(each): int(count) for each, count in zip(hashes, counts, strict=True)})
     return found
@@ -32,6 +32,14 @@ def test_rows_are_hashed_as_in_the_slow_twin(texts):
         for each, count in grams(text).items():
             expected[row, each % COLUMNS] += 1 + math.log(count)
     np.testing.assert_allclose(hashed(texts).toarray(), expected, rtol=1e-6)
+
+
+def test_of_a_long_text_both_ends_are_looked_at():
+    text = "the same beginning " * 30
+    rows = hashed([text + "a storm", text + "a pan", text + "between " * 60 + "a storm"])
+    assert (rows[[0]] != rows[[1]]).nnz
+    middle = ("cloud " * 34)[:200]
+    assert (hashed([middle + "wind " * 99 + middle]) != hashed([middle + "salt " * 99 + middle])).nnz == 0
 
 
 def test_no_texts_have_no_rows():

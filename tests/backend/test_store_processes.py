@@ -236,7 +236,7 @@ def fill_every_table(store, project):
 
 
 def test_what_was_answered_before_tasks_were_noted_as_drawn_is_so_if_it_came_after_connecting(new_url):
-    """The migration cannot know more: the audit slice is cut from what it writes down."""
+    """And what a front that is still known asked for at random, answered or not, but nothing else of it."""
     store = Store(new_url)
     config = Config()
     config.set_main_option("script_location", str(Path(backend.store.__file__).parent / "migrations"))
@@ -245,6 +245,17 @@ def test_what_was_answered_before_tasks_were_noted_as_drawn_is_so_if_it_came_aft
         command.upgrade(config, "0004")
         db.execute(sa.insert(metadata.tables["project"]), [project_row(1), project_row(2)])
         earlier, later = START - timedelta(hours=1), START + timedelta(hours=1)
+        versions = {"version": "1.1", "round": 1, "attempt": 1, "state": "current", "created_at": START}
+        db.execute(sa.insert(metadata.tables["queue_version"]), [{"project_id": 1, **versions}])
+        asked = {"rank": 0, "score": 0.0, "utility": 0.0, "reason": "", "result": []}
+        fronts = [(14, "audit"), (15, "chosen"), (16, "audit")]
+        db.execute(
+            sa.insert(metadata.tables["front"]),
+            [
+                {"project_id": 1, "version": "1.1", "task_id": task, "origin": origin, **asked}
+                for task, origin in fronts
+            ],
+        )
         answers = [
             answer_row(1, 1, 10, earlier),
             answer_row(1, 2, 10, later),
@@ -252,10 +263,12 @@ def test_what_was_answered_before_tasks_were_noted_as_drawn_is_so_if_it_came_aft
             answer_row(1, 4, 12, later, deleted=True),
             answer_row(1, 5, None, later),
             answer_row(2, 6, 13, START),
+            answer_row(1, 7, 14, later),
+            answer_row(1, 8, 15, later),
         ]
         db.execute(sa.insert(metadata.tables["annotation"]), answers)
     store.migrate()
-    assert [store.queue.drawn(project) for project in (1, 2)] == [[11], [13]]
+    assert [store.queue.drawn(project, range(20)) for project in (1, 2)] == [{11, 14, 16}, {13}]
     store.close()
 
 

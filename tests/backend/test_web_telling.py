@@ -225,14 +225,6 @@ def test_the_api_refuses_a_target_that_is_never_measured(store: Store) -> None:
 # --- what is left to label --------------------------------------------------------------------------
 
 
-def queue_random(store: Store, count: int) -> None:
-    """Let a front ask for so many random tasks."""
-    lease = store.leases.take(1, "worker", now=NOW, seconds=60)
-    assert lease is not None
-    front = [FrontTask(task, task, 0.0, Origin.AUDIT, 0.0, "drawn") for task in range(1, count + 1)]
-    store.queue.begin(lease, "nextlabel-1.1", front, number=1, attempt=1, now=NOW)
-
-
 def test_an_empty_project_is_asked_for_tasks(store: Store, page: Page) -> None:
     connect(store, tasks=0, labelled=0)
     assert "Go on labelling" in page("/1"), "nobody has looked yet"
@@ -244,11 +236,10 @@ def test_an_empty_project_is_asked_for_tasks(store: Store, page: Page) -> None:
 
 def test_of_a_finished_project_nobody_is_told_to_go_on(store: Store, page: Page) -> None:
     connect(store, tasks=45, labelled=45)
-    queue_random(store, 4)
-    finish(store, form="number", tasks=45, labelled=45, unanswered=0, front=0)
+    finish(store, form="number", tasks=45, labelled=45, unanswered=0, front=0, random_tasks=4)
     said = page("/1")
     assert "Everything is labelled Nothing is left to ask" in said
-    assert "only 4 of the tasks were drawn at random, and it takes 10" in said
+    assert "only 4 of the tasks are drawn at random, and it takes 10" in said
     for path in ("", "/1", "/1/quality"):
         assert "It takes 10 labelled tasks" not in page(path)
         assert "too few of the tasks are drawn at random" in page(path)
