@@ -15,7 +15,7 @@ from backend.budget.spent import Pace, Spent, pace, spent
 from backend.budget.surely import surely_above
 from backend.budget.terms import Budget, Kind
 from backend.domain import RoundState
-from backend.store import Closure, Store
+from backend.store import Closure, Store, asks
 
 LOOKED_BACK = 50
 """How many finished rounds are searched for the last measurement."""
@@ -138,8 +138,8 @@ def allowance(store: Store, project_id: int, *, now: datetime) -> Allowance:
 def measured(store: Store, project_id: int, metric: str) -> Measured | None:
     """Look up the last measurement of a metric on the audit slice; None while today's question has none."""
     rounds = store.rounds.recent(project_id, RoundState.DONE, limit=LOOKED_BACK)
-    asked = rounds[0].figures.get("question") if rounds else None
-    for each in takewhile(lambda each: each.figures.get("question") == asked, rounds):
+    asked = rounds[0].figures.get("asks") if rounds else None
+    for each in takewhile(lambda each: asks(each.figures, asked), rounds):
         figures = each.figures.get(f"audit_{metric}")
         if figures:
             value, low, high = (float(figures[name]) for name in ("value", "low", "high"))

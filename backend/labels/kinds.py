@@ -93,8 +93,9 @@ class Kinds:
 
 def question(kind: LabelKind) -> str:
     """Name what annotators are asked: figures of two rounds can be compared where it is the same."""
-    labels = hashlib.blake2b("\0".join(sorted(kind.labels)).encode(), digest_size=6).hexdigest()
-    return f"{kind.control} {kind.source} {kind.form.value} {labels}"
+    scale = str(getattr(kind, "comparable", ""))  # of numbers
+    answers = hashlib.blake2b("\0".join([scale, *sorted(kind.labels)]).encode(), digest_size=6).hexdigest()
+    return f"{kind.control} {kind.source} {kind.form.value} {answers}"
 
 
 LABEL_KINDS = Kinds()

@@ -138,7 +138,7 @@ class FrontMaker:
             "random_tasks": int((pool.measures(audit_share) | still_random).sum()),
             "strategy": self._config.selection.strategy,
             "form": pool.kind.form.value,
-            "question": question(pool.kind),
+            "asks": question(pool.kind),
             "classes": pool.primary.counts(pool.live),
             "unknown_labels": pool.primary.unknown_labels,
             "unreadable": self._unreadable(),

@@ -7,7 +7,7 @@ from typing import Any
 
 from backend.domain import RoundState
 from backend.quality import Score
-from backend.store import Store
+from backend.store import Store, asks
 from strategies.forecast import forecast
 
 AHEAD = (100, 200, 500)
@@ -57,7 +57,7 @@ class Outlook:
         """What was measured by this metric since `question` is asked, oldest first, each once."""
         past: list[tuple[int, Score]] = []
         rounds = self._store.rounds.recent(self._project_id, RoundState.DONE, limit=MOST_ROUNDS)
-        for each in list(takewhile(lambda each: each.figures.get("question") == question, rounds))[::-1]:
+        for each in list(takewhile(lambda each: asks(each.figures, question), rounds))[::-1]:
             known = each.figures.get("audit_accuracy")
             if known is None or known.get("metric", "accuracy") != metric:
                 continue

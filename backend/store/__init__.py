@@ -17,7 +17,7 @@ from backend.store.leases import Lease, Leases
 from backend.store.pages import Pages
 from backend.store.projects import Connection, Projects, digest
 from backend.store.queue import Queue, Version
-from backend.store.rounds import Round, Rounds
+from backend.store.rounds import Round, Rounds, asks
 from backend.store.schema import project
 from backend.store.target_tables import training_lease
 from backend.store.targets import TargetVersion, TargetVersions, TrainingState
@@ -55,6 +55,7 @@ __all__ = [
     "Version",
     "Work",
     "Worked",
+    "asks",
     "content_hash",
     "digest",
 ]

@@ -194,16 +194,16 @@ class Pages:
                         figures["labelled"].as_integer().label("labelled"),
                         round_table.c.finished_at,
                         figures["audit_accuracy"].as_json().label("accuracy"),
-                        figures["question"].as_string().label("question"),
+                        figures["asks"].as_string().label("asks"),
                     )
                     .where(mine, round_table.c.number.in_(chunk), round_table.c.state == RoundState.DONE)
                     .order_by(round_table.c.number)
                 )
-                for *measured, question in db.execute(query):
-                    if question not in (None, asked):  # rounds of old did not write it down
+                for *measured, asks in db.execute(query):
+                    if asks not in (None, asked):  # rounds of old did not write it down
                         if asked is not None:
                             found.clear()
-                        asked = question
+                        asked = asks
                     if measured[1] is not None:
                         found.append(Measured(*measured))
         return found

@@ -35,6 +35,11 @@ class Round:
 _COLUMNS = [table.c[name] for name in Round.__dataclass_fields__]
 
 
+def asks(figures: Mapping[str, Any], question: str | None) -> bool:
+    """Whether a round of these figures asked `question`; rounds of old did not write down what they asked."""
+    return bool(figures.get("asks", question) == question)
+
+
 class Rounds:
     """All projects' rounds. Every method is one transaction."""
 

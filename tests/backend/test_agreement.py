@@ -103,7 +103,7 @@ def outlook(figures):
 
 def measured(labelled, value, metric="spearman", **more):
     score = Score(value, value - 0.1, value + 0.1, 60, metric).as_figures()
-    return {"labelled": labelled, "question": "q", "audit_accuracy": {**score, **more}}
+    return {"labelled": labelled, "asks": "q", "audit_accuracy": {**score, **more}}
 
 
 def test_any_headline_is_foretold():
@@ -126,9 +126,9 @@ def test_another_metrics_past_is_not_mixed_in():
 def test_what_was_measured_before_the_question_was_another_foretells_nothing():
     past = [measured(each, each / 400, "accuracy") for each in (100, 110, 120, 130)]
     score = Score(0.7, 0.6, 0.8, 80, "accuracy")
-    past[1]["question"] = "other classes"
+    past[1]["asks"] = "other classes"
     assert outlook(past).look(400, score, "q") is not None
-    past[2]["question"] = "other classes"
+    past[2]["asks"] = "other classes"
     assert outlook(past).look(400, score, "q") is None
 
 
@@ -142,7 +142,7 @@ def test_rounds_from_before_metrics_had_names_measured_accuracy():
 def test_a_measurement_read_back_is_the_same_measurement():
     """Figures are rounded; it must not count twice."""
     score = Score(2 / 3, 0.6000001, 0.7, 90)
-    looks = outlook([{"labelled": 100, "question": "q", "audit_accuracy": score.as_figures()}])
+    looks = outlook([{"labelled": 100, "asks": "q", "audit_accuracy": score.as_figures()}])
     looks.look(100, score, "q")
     assert len(looks._past) == 1
 

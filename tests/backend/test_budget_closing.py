@@ -233,12 +233,12 @@ def test_saving_the_budget_again_opens_what_its_target_closed_where_it_no_longer
 def test_what_was_measured_of_another_question_reaches_no_target(desk: Desk) -> None:
     """The label config was changed: other classes, or the same of another part of the task."""
     desk.budget(target_value="0.9")
-    asked = {"question": "label Text $text classes 1f"}
+    asked = {"asks": "label Text $text classes 1f"}
     reached = {"metric": "accuracy", "value": 0.97, "low": 0.95, "high": 0.98, "n": 300}
     rounds = [
         {**asked, "audit_accuracy": reached},
-        {"question": "label Text $text classes 2e"},
-        {"question": "label Text $title classes 1f"},
+        {"asks": "label Text $text classes 2e"},
+        {"asks": "label Text $title classes 1f"},
         asked,
     ]
     closed = []

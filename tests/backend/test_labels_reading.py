@@ -210,3 +210,8 @@ def test_a_question_is_another_where_its_control_field_form_or_labels_are():
         asked(more=' choice="multiple"'),
     ]
     assert len({same, *others}) == 6
+    stars = [
+        question(read(f'<View>{TEXT}<Rating name="a" toName="text" maxRating="{most}"/></View>'))
+        for most in (5, 10)
+    ]
+    assert stars[0] != stars[1], "their scales are others"

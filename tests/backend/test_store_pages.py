@@ -137,7 +137,7 @@ def test_the_curve_begins_where_todays_question_was_asked_first(project):
     """Rounds of old did not write the question down: what stands before the first one that did is kept."""
     drawn = []
     for number, question in enumerate([None, "label text", "label text", "label title", None], start=1):
-        figures = {"labelled": number} | ({"question": question} if question else {})
+        figures = {"labelled": number} | ({"asks": question} if question else {})
         project.rounds.start(1, number, 1, "test", now=NOW)
         project.rounds.finish(1, number, 1, change=1, steps=[], figures=figures, now=NOW)
         drawn.append([each.round for each in project.pages.curve(1)])
