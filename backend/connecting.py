@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.budget import Budget, seed
+from backend.budget import Budget, open_again, seed
 from backend.budget import give_back as reopen
 from backend.domain import (
     VERSION_PREFIX,
@@ -97,10 +97,11 @@ def connect(
         )
     # what an unfinished disconnect could not restore is still to be restored
     previous = (known[0].previous if known else {}) or _before(project, foreign=bool(foreign))
-    store.projects.connect(project, previous, now=now())
-    seed(store, project_id, budget, now=now())
     if foreign and take_over:
         _silence(labelstudio, project_id)
+        project = open_again(labelstudio, project)
+    store.projects.connect(project, previous, now=now())
+    seed(store, project_id, budget, now=now())
     if with_ml_backend:
         _link_ml_backend(store, labelstudio, project_id, public_url, ml_backend_password or "")
     refused = _register_webhook(store, labelstudio, project_id, public_url) if with_webhook else "not wanted"
@@ -114,7 +115,7 @@ def connect(
 
 
 def _before(project: Project, *, foreign: bool) -> dict[str, Any]:
-    """Take down the settings to restore, but nothing that another nextlabel has set."""
+    """Take down the settings to restore, but not the queue that another nextlabel has set."""
     found = {name: getattr(project, name) for name in (*RESTORED, "model_version")}
     if project.model_version.startswith(VERSION_PREFIX):  # it is erased with all of ours
         found["model_version"] = ""
@@ -252,10 +253,11 @@ def _register_webhook(store: Store, labelstudio: LabelStudio, project_id: int, p
 
 def _silence(labelstudio: LabelStudio, project_id: int) -> None:
     """Delete the webhooks of a nextlabel that is gone, whatever address they call."""
-    for webhook in labelstudio.webhooks(project_id):
-        if WEBHOOK_SECRET_HEADER.lower() in {name.lower() for name in webhook.headers}:
-            with suppress(NotFound):
-                labelstudio.delete_webhook(webhook.id)
+    with suppress(Unauthorized):  # who may not see webhooks is not called by one either
+        for webhook in labelstudio.webhooks(project_id):
+            if WEBHOOK_SECRET_HEADER.lower() in {name.lower() for name in webhook.headers}:
+                with suppress(NotFound):
+                    labelstudio.delete_webhook(webhook.id)
 
 
 def _link_ml_backend(

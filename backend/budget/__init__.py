@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend.budget import wording
 from backend.budget.advice import Advice, Purchase, Reason, Recommendation, recommend
 from backend.budget.allowance import Allowance, Limit, Measured, allowance, measured
-from backend.budget.closing import give_back
+from backend.budget.closing import give_back, open_again
 from backend.budget.gate import Gate
 from backend.budget.live import (
     Change,
@@ -64,6 +64,7 @@ __all__ = [
     "give_back",
     "history",
     "measured",
+    "open_again",
     "pace",
     "parse_and_check",
     "recommend",

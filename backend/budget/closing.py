@@ -81,6 +81,18 @@ def give_back(store: Store, labelstudio: Switch, project_id: int) -> None:
         store.closures.settle(project_id, settled=not known.closed)
 
 
+def open_again(labelstudio: Switch, found: Project) -> Project:
+    """Open a queue of which no store knows who closed it: one annotation a task, and no banner of ours."""
+    if found.maximum_annotations > 0:
+        return found
+    fields: dict[str, Any] = {"maximum_annotations": 1}
+    match = _PARAGRAPH.match(found.expert_instruction)
+    if match is not None and found.expert_instruction.startswith("<p><b>"):
+        own = found.expert_instruction[match.end() :]
+        fields |= {"expert_instruction": own, "show_instruction": bool(own.strip())}
+    return labelstudio.update_project(found.id, **fields)
+
+
 def banner(text: str) -> str:
     """Write what annotators read as a paragraph of the instruction."""
     return f"<p><b>{html.escape(text, quote=False)}</b></p>"

@@ -21,6 +21,7 @@ from backend.domain import (
     NotFound,
     Origin,
     QueuedPrediction,
+    Unauthorized,
     Unreachable,
 )
 from backend.labelstudio.doctor import OurSide, examine, is_foreign
@@ -351,6 +352,25 @@ def test_taken_over_nothing_of_the_other_is_restored(served: Desk) -> None:
     assert served.labelstudio.settings() == ("Sequential sampling", "", True)
     assert list(served.labelstudio.predictions) == ["theirs"]
     assert list(served.labelstudio.hooks) == [somebodys.id]
+
+
+def test_a_queue_that_the_other_had_closed_is_open_again(served: Desk) -> None:
+    """Nobody knows any more what it wanted before; its banner goes, the project's own words stay."""
+    closed = "<p><b>The queue is closed.</b></p><p>Be kind.</p>"
+    fields = {"maximum_annotations": 0, "expert_instruction": closed, "show_instruction": True}
+    served.labelstudio.update_project(1, **fields)
+    served.connect(take_over=True)
+    found = served.labelstudio.project(1)
+    assert (found.maximum_annotations, found.expert_instruction) == (1, "<p>Be kind.</p>")
+    assert served.store.projects.get(1).maximum_annotations == 1
+
+
+def test_taking_over_needs_no_right_to_see_webhooks(served: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(project_id: int) -> None:
+        raise Unauthorized("403")
+
+    monkeypatch.setattr(served.labelstudio, "webhooks", refuse)
+    assert served.connect(take_over=True, with_webhook=False).foreign == RIVAL
 
 
 def test_connecting_again_and_from_a_backup_needs_no_taking_over(desk: Desk) -> None:
