@@ -40,7 +40,9 @@ def lines(entry: dict[str, Any]) -> list[tuple[str, Said]]:
     if entry["remote_trouble"]:
         found.append(("remote", red(str(entry["remote_trouble"]))))
     if entry["doubtful"]:
-        found.append(("doubtful", f"{entry['doubtful']:,} labels look wrong (queue.relabel_share)"))
+        several = entry["doubtful"] != 1
+        look = "labels look" if several else "label looks"
+        found.append(("doubtful", f"{entry['doubtful']:,} {look} wrong (queue.relabel_share)"))
     return found
 
 

@@ -84,7 +84,7 @@ class When:
         if labels == 0:
             return "the tasks changed"
         if labels >= self._config.rounds.new_labels:
-            return f"{labels} new annotations"
+            return f"{labels} new annotation{'s' * (labels != 1)}"
         if self.is_low():
             return f"the front is getting low: {self._left(current)} left"
         return None

@@ -9,7 +9,7 @@ import pytest
 
 from backend.quality import Score
 from backend.rounds.agreement import Agreement, concordance, items
-from backend.rounds.outlook import FEWEST, Outlook
+from backend.rounds.outlook import AHEAD, FEWEST, Outlook, ahead
 from strategies.types import Gaussian, Probabilities, TagProbabilities, TokenProbabilities
 
 
@@ -97,8 +97,9 @@ class Rounds:
         return [SimpleNamespace(figures=each) for each in self.figures][::-1]
 
 
-def outlook(figures):
-    return Outlook(SimpleNamespace(rounds=Rounds(figures)), 1)
+def outlook(figures, tasks=5000):
+    counted = SimpleNamespace(count=lambda project_id: tasks)
+    return Outlook(SimpleNamespace(rounds=Rounds(figures), tasks=counted), 1)
 
 
 def measured(labelled, value, metric="spearman", **more):
@@ -150,3 +151,17 @@ def test_a_measurement_read_back_is_the_same_measurement():
 def test_a_correlation_below_nought_breaks_nothing():
     past = [measured(each, each / 200 - 0.4) for each in (20, 40, 60)]
     assert outlook(past).look(80, Score(0.1, -0.1, 0.3, 30, "spearman"), "q")["value"][0] >= 0
+
+
+@pytest.mark.parametrize(
+    ("left", "steps"),
+    [
+        (0, []), (1, [1]), (2, [1, 2]), (60, [30, 60]), (101, [50, 101]), (150, [100, 150]),
+        (210, [100, 210]), (499, [100, 200, 499]), (500, list(AHEAD)), (9999, list(AHEAD)),
+    ],
+)  # fmt: skip
+def test_no_more_labels_are_foretold_than_there_are_tasks(left, steps):
+    assert ahead(left) == steps
+    past = [measured(each, each / 400, "accuracy") for each in (100, 110, 120)]
+    found = outlook(past, 400 + left).look(400, Score(0.7, 0.6, 0.8, 80), "q")
+    assert found is None if left == 0 else found["more_labels"] == steps
