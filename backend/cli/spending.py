@@ -74,9 +74,8 @@ def _limits(budget: Budget) -> str:
     if budget.deadline is not None:
         said.append(f"until {budget.deadline:%Y-%m-%d %H:%M} UTC")
     if budget.target_value is not None:
-        said.append(
-            f"{budget.target_metric.replace('_', ' ')} of {wording.score(budget.target_metric, budget.target_value)}"
-        )
+        value = wording.score(budget.target_metric, budget.target_value)
+        said.append(f"{budget.target_metric.replace('_', ' ')} of {value}")
     rates = [
         f"{wording.money(rate, budget.currency)} {name}"
         for rate, name in ((budget.per_hour, "an hour"), (budget.per_label, "a label"))
