@@ -7,6 +7,7 @@ import getpass
 import click
 from rich.table import Table
 
+from backend.cli.known import known
 from backend.cli.output import ago, as_json, console
 from backend.cli.setup import Setup
 from backend.domain import ConfigError, utc_now
@@ -45,7 +46,7 @@ def token(
     if access.is_taken(name):
         raise ConfigError(f"token {name!r}: exists already; expected another name, or --revoke first")
     for project in projects:
-        setup.store.projects.get(project)
+        known(setup.store, project)
     rights: Rights = "write" if write else "read"
     by = f"{getpass.getuser()} (command line)"
     key, made = access.make_token(name, rights, list(projects) or None, by=by, now=utc_now())

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from backend.aims import metrics_of
 from backend.budget import Standing, allowance, as_fields, budget_of, history, save_budget, save_stand
+from backend.cli.known import known as look_up
 from backend.cli.output import as_json, console, sheet
 from backend.cli.setup import Setup
 from backend.cli.spending import describe, lines
@@ -80,7 +81,7 @@ def budget(
     was paid for. When nothing is left the queue is closed in Label Studio; a higher budget opens it again.
     """
     store, now = setup.store, utc_now()
-    known = store.projects.get(project)
+    known = look_up(store, project)
     given = {name: value for name, value in fields.items() if value is not None}
     if given and action != "set":
         raise ConfigError(f"{action}: takes no values; expected nextlabel budget {project} set ...")
@@ -124,7 +125,7 @@ def close(setup: Setup, project: int, *, by: str | None) -> None:
 
 def _stand(setup: Setup, project: int, standing: Standing, note: str, by: str | None) -> None:
     now = utc_now()
-    known = setup.store.projects.get(project)
+    known = look_up(setup.store, project)
     save_stand(setup.store, project, standing, note=note, author=_author(by), now=now)
     if not known.connected:
         click.echo(f"Project {project} is not connected: it will be {standing} when it is connected again.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backend.cli.known import known
 from backend.cli.output import as_json, progress_bars
 from backend.cli.projects import JSON, PROJECT
 from backend.cli.serving import CHILD_OF, end_with
@@ -47,7 +48,7 @@ def train(setup: Setup, project: int, *, if_due: bool, child_of: int | None, as_
         end_with(child_of)
         polite()
     config = setup.config.for_project(project)
-    setup.store.projects.get(project)
+    known(setup.store, project)
     why = due(setup.store, project, config, now=utc_now()) if if_due else "asked for on the command line"
     if why is None:
         return
