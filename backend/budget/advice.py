@@ -11,7 +11,7 @@ from typing import Any
 
 from backend.budget import wording
 from backend.budget.allowance import Allowance, allowance, price_of_label
-from backend.budget.terms import HEADLINE, METRICS_BY_FORM, Budget
+from backend.budget.terms import HEADLINE, METRICS_BY_FORM, Budget, own_name
 from backend.domain import RoundState
 from backend.store import Store
 
@@ -22,7 +22,7 @@ FEW_LEFT = 100
 """With fewer tasks left nobody asks what a hundred labels bring."""
 
 MEASURES = 10
-"""So many labelled random tasks a measurement takes: `backend.rounds.measure.FEWEST`."""
+"""So many labelled random tasks a measurement takes."""
 
 NEARLY = Decimal("0.1")
 NEARLY_LABELS = 50
@@ -280,7 +280,7 @@ def _target(bought: tuple[Purchase, ...], allowed: Allowance, form: str | None) 
         if known is not None and metric not in (HEADLINE, *known):
             says = f"the target can never be reached: {metric} is not measured of labels of this kind"
             return Reason("target unmeasurable", says)
-        name = (known[0] if known and metric == HEADLINE else metric).replace("_", " ")
+        name = own_name(metric, known or ()).replace("_", " ")
         return Reason("target unknown", f"nobody knows how far the target is: {name} is not measured yet")
     name, wanted = found.metric.replace("_", " "), wording.score(found.metric, target)
     now = f"{wording.score(found.metric, found.low)} to {wording.score(found.metric, found.high)}"

@@ -156,11 +156,16 @@ def _together(budget: Budget, before: Budget | None, now: datetime) -> dict[str,
     return errors
 
 
+def own_name(metric: str, measured: Sequence[str]) -> str:
+    """Name a metric; "accuracy" is the headline of what is measured, the first of `measured`."""
+    return measured[0] if metric == HEADLINE and measured and HEADLINE not in measured else metric
+
+
 def _named(budget: Budget, metrics: Sequence[str]) -> Budget:
     """Call a target's metric by its own name where "accuracy" means another headline."""
-    if budget.target_value is None or budget.target_metric != HEADLINE or not metrics or HEADLINE in metrics:
+    if budget.target_value is None:
         return budget
-    return replace(budget, target_metric=metrics[0])
+    return replace(budget, target_metric=own_name(budget.target_metric, metrics))
 
 
 def _unmeasured(budget: Budget, before: Budget | None, metrics: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.budget.advice import MEASURES
 from backend.labels.forms import Form, Targets
 from backend.models import Head
 from backend.quality import Quality, Score, measurable, measure
@@ -15,7 +16,7 @@ from backend.quality.crossfit import FOLDS, FeaturesOf, cross_fit
 from backend.quality.intervals import share_range
 from strategies.types import Mask, Positions
 
-FEWEST = 10
+FEWEST = MEASURES
 """Below so many audit labels an interval says nothing worth reading."""
 MOST_GROUND_TRUTH = 500
 """Of chosen ground truth no more is judged: beside the slice it is a second opinion."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.budget import Allowance
 from backend.budget.advice import Advice, Purchase, Reason, Recommendation, least_gain, recommend, told
-from backend.budget.terms import HEADLINE, METRICS_BY_FORM
+from backend.budget.terms import METRICS_BY_FORM, own_name
 from backend.budget.wording import CORRELATIONS
 from backend.budget.wording import money as in_money
 from backend.store import Store
@@ -121,9 +121,7 @@ def _target_metric(allowed: Allowance, quality: Facts) -> str:
     """Name what the target is of: a target of "accuracy" is one of the headline, whatever that is."""
     if allowed.measured is not None:
         return allowed.measured.metric
-    name = allowed.budget.value.target_metric
-    known = METRICS_BY_FORM.get(quality["form"] or "")
-    return known[0] if known and name == HEADLINE else name
+    return own_name(allowed.budget.value.target_metric, METRICS_BY_FORM.get(quality["form"] or "", ()))
 
 
 def _cost(speech: Speech, shown: Purchase, allowed: Allowance) -> str:

@@ -85,7 +85,7 @@ class ProjectFacts:
         """All figures of the last finished round."""
         return self._done.figures if self._done else {}
 
-    @property
+    @cached_property
     def unknown(self) -> str:
         """Name the words that say why quality is not known: not yet, or never."""
         why = unmeasurable(self.store, self.known.id, self.figures)

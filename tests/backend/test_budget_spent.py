@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from migrating import upgrade
 
 from backend.budget import Budget, pace, spent
 from backend.budget.spent import UNKNOWN_SECONDS, pace_of, winsorised
@@ -286,17 +286,9 @@ def test_what_cannot_be_a_time_is_none(store: Store, lead: float) -> None:
 
 def test_what_was_seen_before_the_store_kept_versions_is_counted(new_url: str) -> None:
     """The migration starts from the annotations as they are."""
-    from alembic import command
-    from alembic.config import Config
-
-    import backend.store
-
     store = Store(new_url)
-    config = Config()
-    config.set_main_option("script_location", str(Path(backend.store.__file__).parent / "migrations"))
     with store.database.write() as db:
-        config.attributes["connection"] = db
-        command.upgrade(config, "0001")
+        upgrade(db, "0001")
         db.execute(
             sa.text(
                 "INSERT INTO project (id, title, label_config, connected_at, connected, previous)"

@@ -207,10 +207,14 @@ def tokens_of(texts: Sequence[str]) -> Tokens:
     return Tokens(values, np.cumsum([0, *lengths]), offsets)
 
 
-@given(st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6), st.integers(1, 12))
-@settings(max_examples=60, deadline=None)
-def test_kept_tokens_are_those_that_would_be_made_anew(questions: list[list[int]], most: int) -> None:
-    """Whatever is asked in whatever order, and however little fits; nothing is made twice in a row."""
+QUESTIONS = st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6)
+
+
+def check_kept(questions: list[list[int]], rows_of: Any, anew: Any, same: Any) -> None:
+    """Ask `rows_of(read)` for rows, and hold what it gives against `anew(texts)`.
+
+    Whatever is asked in whatever order, and however little fits; nothing is made twice in a row.
+    """
     texts = ["".join(chr(97 + (row + i) % 26) for i in range(row % 4)) for row in range(10)]
     made: list[int] = []
 
@@ -218,39 +222,34 @@ def test_kept_tokens_are_those_that_would_be_made_anew(questions: list[list[int]
         made.extend(rows.tolist())
         return [texts[row] for row in rows]
 
-    rows = TokenRows(read, tokens_of, most=most)
+    rows = rows_of(read)
     for question in questions:
-        asked = np.array(question, np.int64)
-        found, anew = rows(asked), tokens_of([texts[row] for row in question])
-        assert found.starts.tolist() == anew.starts.tolist()
-        assert found.values.tolist() == anew.values.tolist()
-        assert found.offsets.tolist() == anew.offsets.tolist()
+        same(rows(np.array(question, np.int64)), anew([texts[row] for row in question]))
     if questions and questions[-1]:
         before = len(made)
         rows(np.array(list(dict.fromkeys(questions[-1]))[-1:], np.int64))
         assert len(made) == before, "the last row asked for is still there"
 
 
-@given(st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=6), st.integers(1, 3000))
+@given(QUESTIONS, st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_kept_tokens_are_those_that_would_be_made_anew(questions: list[list[int]], most: int) -> None:
+    def same(found: Tokens, anew: Tokens) -> None:
+        assert found.starts.tolist() == anew.starts.tolist()
+        assert found.values.tolist() == anew.values.tolist()
+        assert found.offsets.tolist() == anew.offsets.tolist()
+
+    check_kept(questions, lambda read: TokenRows(read, tokens_of, most=most), tokens_of, same)
+
+
+@given(QUESTIONS, st.integers(1, 3000))
 @settings(max_examples=60, deadline=None)
 def test_kept_ngrams_are_those_that_would_be_made_anew(questions: list[list[int]], most: int) -> None:
-    """Whatever is asked in whatever order, and however little fits; nothing is made twice in a row."""
-    texts = ["".join(chr(97 + (row + i) % 26) for i in range(row % 4)) for row in range(10)]
-    made: list[int] = []
-
-    def read(rows: np.ndarray) -> list[str]:
-        made.extend(rows.tolist())
-        return [texts[row] for row in rows]
-
-    rows = NgramRows(read, most=most)
-    for question in questions:
-        found, anew = rows(np.array(question, np.int64)), hashed([texts[row] for row in question])
+    def same(found: Any, anew: Any) -> None:
         assert found.shape == anew.shape
         assert (found != anew).nnz == 0
-    if questions and questions[-1]:
-        before = len(made)
-        rows(np.array(questions[-1][-1:], np.int64))
-        assert len(made) == before or questions[-1][-1] in questions[-1][:-1]
+
+    check_kept(questions, lambda read: NgramRows(read, most=most), hashed, same)
 
 
 def test_the_ngrams_of_texts_speak_for_tags(

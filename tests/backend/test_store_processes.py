@@ -5,16 +5,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
+from migrating import upgrade
 
-import backend.store
 from backend.domain import Annotation, FrontTask, Origin, Project, StoreError, Task
 from backend.store import Store
 from backend.store.pages import PoolMap
@@ -238,11 +235,8 @@ def fill_every_table(store, project):
 def test_what_was_answered_before_tasks_were_noted_as_drawn_is_so_if_it_came_after_connecting(new_url):
     """And what a front that is still known asked for at random, answered or not, but nothing else of it."""
     store = Store(new_url)
-    config = Config()
-    config.set_main_option("script_location", str(Path(backend.store.__file__).parent / "migrations"))
     with store.database.write() as db:
-        config.attributes["connection"] = db
-        command.upgrade(config, "0004")
+        upgrade(db, "0004")
         db.execute(sa.insert(metadata.tables["project"]), [project_row(1), project_row(2)])
         earlier, later = START - timedelta(hours=1), START + timedelta(hours=1)
         versions = {"version": "1.1", "round": 1, "attempt": 1, "state": "current", "created_at": START}
