@@ -80,8 +80,8 @@ def make_measure(
     kind = read_label_config(known.label_config, primary=engine.labels.control)
     tokens = material.kind.tokens(encoder)
     pool = TaskPool(stage.store, stage.connected.id, store_home(stage.folder), kind, encoder, tokens=tokens)
-    pool.refresh()
-    row = {int(task): place for place, task in enumerate(pool.task_ids)}
+    pool.tasks.refresh()
+    row = {int(task): place for place, task in enumerate(pool.tasks.ids)}
     features = pool.features(np.array([row[task] for task in stage.connected.tasks], np.int64))
     targets = material.kind.targets(material.tasks, material.labels)
     return Measure(features, targets, score, material.kind.furthest)

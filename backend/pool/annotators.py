@@ -26,7 +26,7 @@ class Annotators:
         self._agreed: Agreed | None = None
 
     def settle(self, pool: TaskPool) -> None:
-        """Call after `pool.refresh()`: with dawid_skene, weigh the answers of tasks that have several.
+        """Call after `pool.tasks.refresh()`: with dawid_skene, weigh the answers of tasks that have several.
 
         Without, the pool has taken the majority already. Cost: where any task has several, a model of the
         annotators whenever those have grown by a tenth.

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
-from backend.labels import LabelKind
+from backend.labels import Form, LabelKind
 from backend.labels.forms import Targets, blank, label_counts, put
 from backend.models import Head
 from backend.quality.consensus import Given
@@ -67,6 +67,11 @@ class ControlAnswers:
         labels = self.kind.labels
         found = label_counts(self.kind.form, self.targets[live & self.has_target], len(labels))
         return {label: int(count) for label, count in zip(labels, found, strict=True)}
+
+    @property
+    def sees_tokens(self) -> bool:
+        """Whether the head is given tokens: for spans, unless it says that embeddings are all it wants."""
+        return self.kind.form is Form.SPANS and not getattr(self.head, "on_embeddings", False)
 
     @property
     def unknown_labels(self) -> list[str]:

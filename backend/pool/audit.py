@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,21 +27,53 @@ def audit_order(task_ids: NDArray[np.int64], *, seed: int) -> NDArray[np.float64
 
 
 class AuditSlice:
-    """The rows of the slice, cut anew when the share or the number of rows is another.
+    """Rows of the random tasks that measure: the first of an order, as many as the share says.
 
-    mask: (n,) which rows are in it      rows: the same, in the order in which they are asked
+    order: (n,) place in the audit's order, in [0, 1)
+    drawn: (n,) it is answered, and the queue asked for it at random
     """
 
-    def __init__(self) -> None:
-        self.mask: Mask = np.empty(0, np.bool_)
-        self.rows: Positions = np.empty(0, np.int64)
+    def __init__(self, *, seed: int) -> None:
+        self.order: NDArray[np.float64] = np.empty(0)
+        self.drawn: Mask = np.empty(0, np.bool_)
+        self._seed = seed
+        self._mask: Mask = np.empty(0, np.bool_)
+        self._rows: Positions = np.empty(0, np.int64)
         self._cut_at = (0, 0.0)
 
-    def cut(self, order: NDArray[np.float64], share: float) -> None:
-        """Take the rows whose place in the order (n,) is below `share`."""
-        if self._cut_at == (len(order), share):
+    def grow(self, more: int) -> None:
+        """Add `more` rows whose tasks `read` will name."""
+        self.order = np.concatenate([self.order, np.ones(more)])
+        self.drawn = np.concatenate([self.drawn, np.zeros(more, np.bool_)])
+
+    def read(self, rows: Positions, task_ids: NDArray[np.int64], drawn: Sequence[int]) -> None:
+        """Take in whose `rows` (m,) are, `task_ids` (m,), and which of them were `drawn`."""
+        self.order[rows] = audit_order(task_ids, seed=self._seed)
+        self.drawn[np.array(drawn, np.int64)] = True
+
+    def mask(self, share: float) -> Mask:
+        """(n,): rows of the slice, which is this share of all tasks."""
+        self._cut(share)
+        return self._mask
+
+    def rows(self, share: float) -> Positions:
+        """Rows of the slice in the order in which they are asked, answered and dead ones too."""
+        self._cut(share)
+        return self._rows
+
+    def measures(self, labelled: Mask, share: float) -> Mask:
+        """(n,): which of the `labelled` (n,) are of the slice, and were asked for at random.
+
+        Who labelled the others picked them, in the Data Manager or before the project was connected.
+        """
+        return labelled & self.drawn & self.mask(share)
+
+    def _cut(self, share: float) -> None:
+        """Cut the slice anew when the share or the number of rows is another."""
+        if self._cut_at == (len(self.order), share):
             return
-        self.mask = order < share
-        rows = np.flatnonzero(self.mask)
-        self.rows = rows[np.argsort(order[rows], kind="stable")]
-        self._cut_at = (len(order), share)
+        self._mask = self.order < share
+        self._mask.flags.writeable = False
+        rows = np.flatnonzero(self._mask)
+        self._rows = rows[np.argsort(self.order[rows], kind="stable")]
+        self._cut_at = (len(self.order), share)

@@ -1,6 +1,6 @@
-"""One project's pool: rows ⇄ task ids, masks over rows, embeddings on disk, the neighbour index.
+"""One project's pool: its tasks' rows, their embeddings on disk, the neighbour index, and the fitted heads.
 
-The only place that turns rows into task ids. It stays in the worker's memory and reads what changed only.
+It stays in the worker's memory.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from backend.labels.forms import groups
 from backend.models import Features, Head
 from backend.models.ngram_view import say
 from backend.pool.answers import ControlAnswers
-from backend.pool.audit import AuditSlice, audit_order
+from backend.pool.audit import AuditSlice
 from backend.pool.cache import CandidateRows
 from backend.pool.embeddings import EmbeddingFile
 from backend.pool.encoded import EncodedRows, FetchImages, no_images
 from backend.pool.folder import folder_of
 from backend.pool.nearness import Nearness
+from backend.pool.task_rows import TaskRows
 from backend.pool.text_views import TextViews
 from backend.store import Store
 from strategies.types import Floats, Mask, Positions, Prediction
@@ -33,10 +34,7 @@ from strategies.types import Floats, Mask, Positions, Prediction
 class TaskPool:
     """Implements the strategies' `Pool` over one project's tasks.
 
-    task_ids: (n,) of each row        live:     (n,) the task's row of today
-    answers:  (n,) submitted annotations              skipped:  (n,) somebody skipped
-    order:    (n,) place in the audit's order, in [0, 1)
-    drawn:    (n,) it is answered, and the queue asked for it at random
+    tasks:    which task each row is, and masks over rows     audit: the random ones that measure
     primary:  what was answered to the control that drives the queue   others: to the others that are learned
     """
 
@@ -58,20 +56,10 @@ class TaskPool:
     ) -> None:
         self._store = store
         self.project_id = project_id
-        self._seed = seed
-        self.change = 0
-        self.task_ids: NDArray[np.int64] = np.empty(0, np.int64)
-        self.live: Mask = np.empty(0, np.bool_)
-        self.answers: NDArray[np.int64] = np.empty(0, np.int64)
-        self.skipped: Mask = np.empty(0, np.bool_)
-        self.order: NDArray[np.float64] = np.empty(0)
-        self.drawn: Mask = np.empty(0, np.bool_)
+        self.audit = AuditSlice(seed=seed + project_id)
         self.primary = ControlAnswers(kind)
         self.others = tuple(ControlAnswers(other) for other, _ in others)
-        self._labelled: Mask = np.empty(0, np.bool_)
-        self._newest: NDArray[np.int64] = np.empty(0, np.int64)
-        self._unanswered: Mask = np.empty(0, np.bool_)
-        self._audit = AuditSlice()
+        self.tasks = TaskRows(store, project_id, (self.primary, *self.others), self.audit)
         self._progress, self._pause = progress, pause
         self._near: Nearness | None = None
         self._names: Floats | None = None
@@ -100,12 +88,12 @@ class TaskPool:
     @property
     def labelled(self) -> Mask:
         """(n,): live rows with a target."""
-        return _read_only(self._labelled)
+        return self.tasks.labelled
 
     def predict(self, positions: Positions) -> Prediction:
         """Ask the proxy about these rows only."""
         head = self._fitted()
-        if _sees_tokens(self.primary):
+        if self.primary.sees_tokens:
             return head.predict(self.features(positions))
         return self._cache.predict(positions, head.predict)
 
@@ -122,9 +110,7 @@ class TaskPool:
 
     def recently_labelled(self, count: int) -> Positions:
         """Give the `count` rows whose latest annotation came last, or all with a target, the newest last."""
-        rows = np.flatnonzero(self._labelled)
-        ordered: Positions = rows[np.argsort(self._newest[rows], kind="stable")]
-        return ordered[max(len(rows) - count, 0) :]
+        return self.tasks.recently_labelled(count)
 
     @property
     def label_embeddings(self) -> Floats | None:
@@ -151,7 +137,7 @@ class TaskPool:
             self._near = Nearness(
                 folder, self.embeddings, neighbors, progress=self._progress, pause=self._pause
             )
-        return self._near.rows(self._labelled, self.live, at_most=at_most, groups=self._groups)
+        return self._near.rows(self.labelled, self.tasks.live, at_most=at_most, groups=self._groups)
 
     @property
     def layout(self) -> str:
@@ -187,12 +173,12 @@ class TaskPool:
     # --- what the round needs ----------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self.task_ids)
+        return len(self.tasks)
 
     def features(self, positions: Positions, control: ControlAnswers | None = None) -> Features:
         """What the head of `control` (the primary one) sees of rows `positions` (m,)."""
         control = control or self.primary
-        if _sees_tokens(control):
+        if control.sees_tokens:
             return self._texts.tokens(control.kind, positions)
         return self._encoded[control.kind.source].embeddings[positions]
 
@@ -205,73 +191,17 @@ class TaskPool:
     def unreadable(self) -> Mapping[int, str]:
         """Why an input could not be read, by task."""
         return {
-            int(self.task_ids[row]): trouble.why
+            int(self.tasks.ids[row]): trouble.why
             for encoded in self._encoded.values()
             for row, trouble in encoded.unreadable.items()
-            if self.live[row]
+            if self.tasks.live[row]
         }
-
-    def unanswered(self) -> Mask:
-        """(n,): live rows that nobody has answered or skipped."""
-        return _read_only(self._unanswered)
-
-    def in_progress(self, maximum_annotations: int) -> Mask:
-        """(n,): live rows that some have answered or skipped, and that others are still wanted for.
-
-        With an overlap, Label Studio serves these before all others, and counts a skip as a beginning.
-        """
-        if maximum_annotations < 2:
-            return np.zeros(len(self), np.bool_)
-        begun = (self.answers > 0) | self.skipped
-        mask: Mask = self.live & begun & (self.answers < maximum_annotations)
-        return mask
-
-    def in_audit(self, share: float) -> Mask:
-        """(n,): rows of the audit slice, which is this share of all tasks."""
-        self._audit.cut(self.order, share)
-        return _read_only(self._audit.mask)
-
-    def audit_rows(self, share: float) -> Positions:
-        """Rows of the audit slice in the order in which they are asked, answered and dead ones too."""
-        self._audit.cut(self.order, share)
-        return self._audit.rows
-
-    def measures(self, share: float) -> Mask:
-        """(n,): labelled rows of the audit slice that were asked for at random.
-
-        Who labelled the others picked them, in the Data Manager or before the project was connected.
-        """
-        mask: Mask = self._labelled & self.drawn & self.in_audit(share)
-        return mask
-
-    def refresh(self) -> int:
-        """Read the rows that changed since the last time; returns how many."""
-        changed, level = self._store.tasks.changed_rows(self.project_id, self.change)
-        if changed:
-            self._grow(1 + changed[-1].row)
-            rows = np.array([state.row for state in changed])
-            self.task_ids[rows] = [state.task_id for state in changed]
-            self.order[rows] = audit_order(self.task_ids[rows], seed=self._seed + self.project_id)
-            self.live[rows] = [state.live for state in changed]
-            live = {state.task_id: state.row for state in changed if state.live}
-            for control in (self.primary, *self.others):
-                for state in changed:
-                    if not state.live:
-                        control.drop(state.row)
-            self._read_answers(live)
-            self._labelled[rows] = self.live[rows] & self.primary.has_target[rows]
-            answered = [task for task, row in live.items() if self.answers[row]]
-            drawn = self._store.queue.drawn(self.project_id, answered)
-            self.drawn[[live[task] for task in drawn]] = True
-            self._unanswered[rows] = self.live[rows] & (self.answers[rows] == 0) & ~self.skipped[rows]
-        self.change = level
-        return len(changed)
 
     def encode(self, progress: Progress = silent, pause: Callable[[], None] = lambda: None) -> int:
         """Encode the rows that are not on disk yet; returns how many. `pause` may raise to stop."""
         mine = self._encoded[self.kind.source]
         before = mine.overwritten
-        rows = sum(encoded.encode(self.task_ids, progress, pause) for encoded in self._encoded.values())
+        rows = sum(encoded.encode(self.tasks.ids, progress, pause) for encoded in self._encoded.values())
         if mine.overwritten != before:
             self._cache = CandidateRows(self.embeddings)
         return rows
@@ -284,7 +214,7 @@ class TaskPool:
         return self.head
 
     def _ngrams_say(self, positions: Positions, tags: Positions) -> Floats:
-        known = np.flatnonzero(self._labelled)
+        known = np.flatnonzero(self.labelled)
         return say(self._texts.ngrams(self.kind), positions, known, self.targets[np.ix_(known, tags)])
 
     def _groups(self, rows: Positions) -> Positions:
@@ -292,42 +222,3 @@ class TaskPool:
 
     def _texts_of(self, kind: LabelKind, rows: Positions) -> list[str]:
         return [str(kind.input(data)) for data in self._store.tasks.data_of(self.project_id, rows.tolist())]
-
-    def _grow(self, size: int) -> None:
-        more = size - len(self.task_ids)
-        if more <= 0:
-            return
-        self.task_ids = np.concatenate([self.task_ids, np.zeros(more, np.int64)])
-        self.live = np.concatenate([self.live, np.zeros(more, np.bool_)])
-        self.answers = np.concatenate([self.answers, np.zeros(more, np.int64)])
-        self.skipped = np.concatenate([self.skipped, np.zeros(more, np.bool_)])
-        self.order = np.concatenate([self.order, np.ones(more)])
-        self.drawn = np.concatenate([self.drawn, np.zeros(more, np.bool_)])
-        self._labelled = np.concatenate([self._labelled, np.zeros(more, np.bool_)])
-        self._newest = np.concatenate([self._newest, np.zeros(more, np.int64)])
-        self._unanswered = np.concatenate([self._unanswered, np.zeros(more, np.bool_)])
-        for control in (self.primary, *self.others):
-            control.grow(more)
-
-    def _read_answers(self, live: dict[int, int]) -> None:
-        answers = self._store.annotations.of_tasks(self.project_id, list(live))
-        for task_id, row in live.items():
-            given = answers.get(task_id, [])
-            submitted = [answer for answer in given if not answer.was_cancelled]
-            self.answers[row] = len(submitted)
-            self._newest[row] = max((answer.id for answer in submitted), default=0)
-            self.skipped[row] = len(submitted) < len(given)
-            for control in (self.primary, *self.others):
-                control.read(row, submitted)
-
-
-def _sees_tokens(control: ControlAnswers) -> bool:
-    """Whether the head is given tokens: for spans, unless it says that embeddings are all it wants."""
-    return control.kind.form is Form.SPANS and not getattr(control.head, "on_embeddings", False)
-
-
-def _read_only(mask: Mask) -> Mask:
-    """The mask itself, which is kept up to date, guarded against writing."""
-    view = mask.view()
-    view.flags.writeable = False
-    return view

@@ -110,8 +110,8 @@ class Agreement:
 
 def stop_set(pool: TaskPool, *, seed: int) -> Positions:
     """Draw up to 2,000 live rows (m,), ascending; the same ones each time, as far as they still live."""
-    live = np.flatnonzero(pool.live)
-    order = audit_order(pool.task_ids[live], seed=seed + _APART)
+    live = np.flatnonzero(pool.tasks.live)
+    order = audit_order(pool.tasks.ids[live], seed=seed + _APART)
     if len(live) > SAMPLE:
         live = live[np.argpartition(order, SAMPLE)[:SAMPLE]]
     rows: Positions = np.sort(live)

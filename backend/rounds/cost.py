@@ -36,8 +36,9 @@ def learned(store: Store, pool: TaskPool, *, blind: Mask) -> Cost:
     """Learn what a task of this project costs from the lead times of late."""
     worked = store.work.recent(pool.project_id, LEARNED_FROM)
     tasks = np.unique(np.array([one.task_id for one in worked], np.int64))
-    rows = np.flatnonzero(np.isin(pool.task_ids, tasks) & pool.live)
-    known = zip(pool.task_ids[rows].tolist(), lengths(pool, rows).tolist(), blind[rows].tolist(), strict=True)
+    rows = np.flatnonzero(np.isin(pool.tasks.ids, tasks) & pool.tasks.live)
+    ids = pool.tasks.ids[rows].tolist()
+    known = zip(ids, lengths(pool, rows).tolist(), blind[rows].tolist(), strict=True)
     found = {task: (int(length), BLIND if unseen else SUGGESTED) for task, length, unseen in known}
     return learn_cost(
         worked,

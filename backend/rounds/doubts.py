@@ -47,13 +47,13 @@ class Doubts:
         labelled = int(pool.labelled.sum())
         if labelled >= GROWTH * self.looked:
             self._ranking, self.looked = self._rank(pool, sureness), labelled
-            self._answers = pool.answers[self._ranking.positions].copy()
+            self._answers = pool.tasks.answers[self._ranking.positions].copy()
         return self.waiting(pool)
 
     def waiting(self, pool: TaskPool) -> Ranking:
         """Give what is left of the last ranking: rows that still live and have had no further answer."""
         rows = self._ranking.positions
-        left = pool.labelled[rows] & (pool.answers[rows] == self._answers)
+        left = pool.labelled[rows] & (pool.tasks.answers[rows] == self._answers)
         return _part(self._ranking, np.flatnonzero(left))
 
     def _rank(self, pool: TaskPool, sureness: Mapping[int, float]) -> Ranking:
@@ -71,7 +71,8 @@ class Doubts:
                 seed=self._config.queue.seed,
                 pause=self._pause,
             )
-        may = ~pool.measures(self._config.queue.audit_share)[rows] & (pool.answers[rows] < MOST_ANSWERS)
+        may = pool.tasks.answers[rows] < MOST_ANSWERS
+        may &= ~pool.audit.measures(pool.labelled, self._config.queue.audit_share)[rows]
         may &= ~pool.primary.is_truth[rows]
         place_of = {int(row): place for place, row in enumerate(rows)}
         sure = {place_of[row]: value for row, value in sureness.items() if row in place_of}

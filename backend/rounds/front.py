@@ -56,7 +56,7 @@ class FrontMaker:
 
     def read(self) -> None:
         """Take in what changed since the last round."""
-        self.pool.refresh()
+        self.pool.tasks.refresh()
         self.annotators.settle(self.pool)
 
     def fit(self, number: int, *, needed: bool) -> None:
@@ -83,14 +83,14 @@ class FrontMaker:
             warm=self._remote is not None and self._remote.drives,
         )
         places = selection.places
-        wanted = [max(1, known.maximum_annotations - int(pool.answers[place.row])) for place in places]
+        wanted = [max(1, known.maximum_annotations - int(pool.tasks.answers[place.row])) for place in places]
         places = places[: allowed.cut(wanted)]
         front = self._tasks(places, suggest=config.queue.preannotate and selection.suggests)
         return front, {**self._figures(), **selection.figures}
 
     def ask_again(self, labelstudio: LabelStudio, front: list[FrontTask]) -> None:
         """Let Label Studio serve what is in the front to be labelled again; each task is reopened once."""
-        answers = dict(zip(self.pool.task_ids.tolist(), self.pool.answers.tolist(), strict=True))
+        answers = dict(zip(self.pool.tasks.ids.tolist(), self.pool.tasks.answers.tolist(), strict=True))
         wanted = {task.task_id: answers[task.task_id] + 1 for task in front if task.origin is Origin.RELABEL}
         fresh = {task: count for task, count in wanted.items() if self._asked_again.get(task) != count}
         for task in labelstudio.ask_again(self.pool.project_id, fresh) if fresh else ():
@@ -101,7 +101,7 @@ class FrontMaker:
         self._asked_again.clear()
 
     def _costly(self, strategy: QueryStrategy) -> QueryStrategy:
-        blind = self.pool.in_audit(self._config.queue.audit_share)
+        blind = self.pool.audit.mask(self._config.queue.audit_share)
         return cost_aware(self._store, self.pool, strategy, blind=blind)
 
     def _tasks(self, places: list[Place], *, suggest: bool) -> list[FrontTask]:
@@ -110,7 +110,7 @@ class FrontMaker:
         suggested = self._suggested(np.array(open_rows, np.int64)) if suggest else {}
         return [
             FrontTask(
-                task_id=int(self.pool.task_ids[place.row]),
+                task_id=int(self.pool.tasks.ids[place.row]),
                 rank=rank,
                 score=0.0,
                 origin=place.origin,
@@ -130,16 +130,16 @@ class FrontMaker:
 
     def _figures(self) -> dict[str, Any]:
         pool, audit_share = self.pool, self._config.queue.audit_share
-        still_random = pool.unanswered() & pool.in_audit(audit_share)
+        still_random = pool.tasks.unanswered() & pool.audit.mask(audit_share)
         return {
-            "tasks": int(pool.live.sum()),
+            "tasks": int(pool.tasks.live.sum()),
             "labelled": int(pool.labelled.sum()),
-            "unanswered": int(pool.unanswered().sum()),
-            "random_tasks": int((pool.measures(audit_share) | still_random).sum()),
+            "unanswered": int(pool.tasks.unanswered().sum()),
+            "random_tasks": int((pool.audit.measures(pool.labelled, audit_share) | still_random).sum()),
             "strategy": self._config.selection.strategy,
             "form": pool.kind.form.value,
             "asks": question(pool.kind),
-            "classes": pool.primary.counts(pool.live),
+            "classes": pool.primary.counts(pool.tasks.live),
             "unknown_labels": pool.primary.unknown_labels,
             "unreadable": self._unreadable(),
             "remote": {} if self._remote is None else self._remote.scorer.figures(),

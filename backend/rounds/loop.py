@@ -148,7 +148,7 @@ class ProjectLoop:
         self._store.rounds.start(self._project_id, number, attempt, why, now=self._now())
         self._store.projects.round_taken(self._project_id, why)
         maker, version, figures = self._steps(lease, number)
-        change, steps, told = maker.pool.change, self._timings, {**figures, REVIEWED: False}
+        change, steps, told = maker.pool.tasks.change, self._timings, {**figures, REVIEWED: False}
         self._store.rounds.finish(
             self._project_id, number, attempt, change=change, steps=steps, figures=told, now=self._now()
         )

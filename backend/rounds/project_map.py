@@ -59,11 +59,11 @@ class MapMaker:
         if not self._is_due(labelled):
             return False
         front = self._front()
-        ready = pool.live & (np.arange(len(pool)) < len(pool.embeddings))
-        rows = sample(pool.task_ids, ready, pool.labelled, set(front), seed=self._seed)
+        ready = pool.tasks.live & (np.arange(len(pool)) < len(pool.embeddings))
+        rows = sample(pool.tasks.ids, ready, pool.labelled, set(front), seed=self._seed)
         if len(rows) < 3:
             return False
-        ids = pool.task_ids[rows].tolist()
+        ids = pool.tasks.ids[rows].tolist()
         places = place(pool.embeddings[rows], ids, self._kept(layout), seed=self._seed)
         self._pause()
         texts = self._texts(ids)

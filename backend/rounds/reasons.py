@@ -47,19 +47,19 @@ def front_facts(
                          left out where it is as sure of everything
     """
     ids = np.array([task.task_id for task in tasks], np.int64)
-    ready = pool.live & (np.arange(len(pool)) < len(pool.embeddings))
-    rows = np.flatnonzero(ready & np.isin(pool.task_ids, ids))
+    ready = pool.tasks.live & (np.arange(len(pool)) < len(pool.embeddings))
+    rows = np.flatnonzero(ready & np.isin(pool.tasks.ids, ids))
     if len(rows) == 0:
         return {}
     origin = {task.task_id: task.origin for task in tasks}
-    found: dict[str, dict[str, Any]] = {str(task): {} for task in pool.task_ids[rows].tolist()}
+    found: dict[str, dict[str, Any]] = {str(task): {} for task in pool.tasks.ids[rows].tolist()}
     known = np.flatnonzero(ready & pool.labelled)[-MOST_LABELLED:]
     if len(known):
         near, similarity = nearest(pool.embeddings[rows], pool, known)
         names = label_names(pool, near)
-        for place, task in enumerate(pool.task_ids[rows].tolist()):
+        for place, task in enumerate(pool.tasks.ids[rows].tolist()):
             found[str(task)]["nearest"] = {
-                "task_id": int(pool.task_ids[near[place]]),
+                "task_id": int(pool.tasks.ids[near[place]]),
                 "similarity": round(float(similarity[place]), 4),
                 "label": names[place],
                 "admitted": seals and origin[task] is Origin.CHOSEN,
@@ -67,14 +67,14 @@ def front_facts(
     unsure = uncertainty(pool, rows)
     others = _sample(pool, ready, seed)
     less = np.sort([value for value in uncertainty(pool, others) if value is not None])
-    for place, task in enumerate(pool.task_ids[rows].tolist()):
+    for place, task in enumerate(pool.tasks.ids[rows].tolist()):
         value = unsure[place]
         if value is not None and len(less):
             found[str(task)]["uncertainty"] = value
             below, upto = (int(np.searchsorted(less, value, side)) for side in ("left", "right"))
             if upto - below < len(less):
                 found[str(task)]["more_uncertain_than"] = round((below + upto) / 2 / len(less), 4)
-    for task, labels in zip(pool.task_ids[rows].tolist(), likeliest(pool, rows), strict=True):
+    for task, labels in zip(pool.tasks.ids[rows].tolist(), likeliest(pool, rows), strict=True):
         found[str(task)]["likeliest"] = labels
     return found
 
@@ -113,6 +113,6 @@ def _sample(pool: TaskPool, ready: Any, seed: int) -> Positions:
     rows = np.flatnonzero(ready)
     if len(rows) <= COMPARED:
         return rows
-    order = audit_order(pool.task_ids[rows], seed=seed + _APART)
+    order = audit_order(pool.tasks.ids[rows], seed=seed + _APART)
     found: Positions = np.sort(rows[np.argpartition(order, COMPARED)[:COMPARED]])
     return found

@@ -69,7 +69,7 @@ class RecallAudit:
 
     def _measure(self, pool: TaskPool, head: Head, seals: Seals, number: int, labelled: int) -> Recall | None:
         queue = self._config.queue
-        allowed = pool.unanswered() & ~pool.in_audit(queue.audit_share)
+        allowed = pool.tasks.unanswered() & ~pool.audit.mask(queue.audit_share)
         rng = np.random.default_rng([queue.seed, pool.project_id, number])
         rows = drawn(allowed, min(SAMPLE, int(np.count_nonzero(allowed))), rng)
         top = max(FEWEST, round(SHARE * len(rows)))

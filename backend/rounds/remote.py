@@ -131,7 +131,7 @@ class RemoteModel:
         if not self.drives:
             return None
         trouble = None
-        allowed = pool.unanswered() & ~pool.in_audit(config.queue.audit_share)
+        allowed = pool.tasks.unanswered() & ~pool.audit.mask(config.queue.audit_share)
         rng = np.random.default_rng([config.queue.seed, pool.project_id, number])
         try:
             self.scorer.look(
@@ -184,7 +184,7 @@ class RemoteModel:
     def _tasks(self, pool: TaskPool) -> Tasks:
         def read(rows: Positions) -> list[Json]:
             data = self._store.tasks.data_of(pool.project_id, rows.tolist())
-            ids = pool.task_ids[rows].tolist()
+            ids = pool.tasks.ids[rows].tolist()
             return [{"id": id_, "data": each} for id_, each in zip(ids, data, strict=True)]
 
         return read

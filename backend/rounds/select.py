@@ -48,7 +48,7 @@ def fit_heads(pool: TaskPool, config: ProjectConfig) -> None:
         first = control is pool.primary
         if first and config.proxy.name == REMOTE:  # which sets the head itself
             continue
-        rows = np.flatnonzero(pool.live & control.has_target)
+        rows = np.flatnonzero(pool.tasks.live & control.has_target)
         control.head = fit_proxy(pool, control, rows, config, strict=first)
 
 
@@ -70,8 +70,8 @@ def select(
     costly:   makes a strategy mind what an answer costs
     warm:     the model needs no labels of ours
     """
-    size, free = config.queue.size, pool.unanswered()
-    allowed = free & ~pool.in_audit(config.queue.audit_share)
+    size, free = config.queue.size, pool.tasks.unanswered()
+    allowed = free & ~pool.audit.mask(config.queue.audit_share)
     count = int(np.count_nonzero(allowed))
     # the same seed each round: what a cold start picks must not jump about between two labels
     rng = np.random.default_rng([config.queue.seed, pool.project_id])
@@ -90,12 +90,12 @@ def select(
     ]
     again = [Place(row, Origin.RELABEL, doubt, reason) for row, doubt, reason in _ranked(doubtful)]
     explored = drawn(allowed, min(size, count), rng)
-    audit_rows = pool.audit_rows(config.queue.audit_share)
+    audit_rows = pool.audit.rows(config.queue.audit_share)
     audit_rows = audit_rows[free[audit_rows]][:size]
-    begun = np.flatnonzero(pool.in_progress(maximum_annotations))
+    begun = np.flatnonzero(pool.tasks.in_progress(maximum_annotations))
     begun = begun[: min(BEGUN_AT_MOST * size, MOST_IN_FRONT - size)]
-    skipped = np.flatnonzero(pool.skipped)
-    skipped = skipped[pool.live[skipped] & (pool.answers[skipped] == 0)][:size]
+    skipped = np.flatnonzero(pool.tasks.skipped)
+    skipped = skipped[pool.tasks.live[skipped] & (pool.tasks.answers[skipped] == 0)][:size]
     random, relabel = shares.audit_share + shares.exploration_share, shares.relabel_share
     places = compose(
         _places(begun, Origin.IN_PROGRESS, "others have begun it; it wants more annotations"),
@@ -143,7 +143,7 @@ def _candidates(pool: TaskPool, strategy: QueryStrategy, allowed: Mask) -> Candi
     rows = np.flatnonzero(allowed)
     if pool.kind.form is not Form.SPANS or len(rows) <= MOST_TEXTS:
         return rows
-    return np.sort(rows[np.argpartition(1 - pool.order[rows], MOST_TEXTS)[:MOST_TEXTS]])
+    return np.sort(rows[np.argpartition(1 - pool.audit.order[rows], MOST_TEXTS)[:MOST_TEXTS]])
 
 
 def _narrows(strategy: QueryStrategy, pool: TaskPool) -> bool:

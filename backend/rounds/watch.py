@@ -57,7 +57,7 @@ class Watch:
         }
         if score is not None:
             figures["forecast"] = self._outlook.look(labelled, score, question(pool.kind))
-        audited = int(pool.measures(self._config.queue.audit_share).sum())
+        audited = int(pool.audit.measures(pool.labelled, self._config.queue.audit_share).sum())
         if audited >= FEWEST and labelled >= GROWTH * self._contested and measurable(pool.kind.form):
             self._contend(pool)
             self._contested = labelled
@@ -77,11 +77,11 @@ class Watch:
 
     def _labels(self, pool: TaskPool) -> Labels:
         rows = np.flatnonzero(pool.labelled)
-        audit = pool.measures(self._config.queue.audit_share)[rows]
+        audit = pool.audit.measures(pool.labelled, self._config.queue.audit_share)[rows]
         others = np.flatnonzero(~audit)
         first = self._store.annotations.first_answers(self._project_id)
         since = self._since()
-        answered = [first.get(int(task)) for task in pool.task_ids[rows[others]]]
+        answered = [first.get(int(task)) for task in pool.tasks.ids[rows[others]]]
         new = [place for place, when in enumerate(answered) if when is not None and when >= since]
         new.sort(key=lambda place: (answered[place], place))
         chosen = others[np.array(new, np.int64)]

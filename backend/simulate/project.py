@@ -46,11 +46,13 @@ def load_project(
             "expected classes of a text: export the project, and simulate the file with --kind"
         )
     pool = TaskPool(store, project_id, home, kind, encoder, seed=config.queue.seed, read_only=True)
-    pool.refresh()
+    pool.tasks.refresh()
     name = f"project {project_id}"
     rows = np.flatnonzero(pool.labelled)
     if len(rows) == 0:
-        raise ConfigError(f"{name}: none of its {int(pool.live.sum()):,} tasks is labelled; expected some")
+        raise ConfigError(
+            f"{name}: none of its {int(pool.tasks.live.sum()):,} tasks is labelled; expected some"
+        )
     found = [
         Example(str(kind.input(data)), kind.labels[int(pool.targets[row])], int(row))
         for row, data in zip(rows, store.tasks.data_of(project_id, rows.tolist()), strict=True)

@@ -82,8 +82,8 @@ def predict_all(
     errors: NextlabelError where there is neither target nor proxy; LabelStudioError
     """
     pool = open_read_only(store, project_id, config, home, load_encoder=load_encoder, fetch=fetch)
-    blind = pool.in_audit(config.queue.audit_share) & ~pool.labelled
-    wanted = pool.live & ~blind if labelled_too else pool.unanswered() & ~blind
+    blind = pool.audit.mask(config.queue.audit_share) & ~pool.labelled
+    wanted = pool.tasks.live & ~blind if labelled_too else pool.tasks.unanswered() & ~blind
     rows = np.flatnonzero(wanted)
     by, decide = _decider(store, project_id, config, home, pool, fetch)
     predictions: list[QueuedPrediction] = []
@@ -137,7 +137,7 @@ def _predictions(
     texts = pool.inputs(answered) if kind.form is Form.SPANS else [""] * len(answered)
     return [
         QueuedPrediction(
-            int(pool.task_ids[row]),
+            int(pool.tasks.ids[row]),
             kind.results(one(kind.form, decided.targets, place), score, str(texts[place])),
             score,
         )

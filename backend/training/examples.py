@@ -89,13 +89,13 @@ def open_read_only(
 
 def read_anew(pool: TaskPool, config: ProjectConfig) -> None:
     """Take in what changed; several answers to a task become one as in the rounds."""
-    pool.refresh()
+    pool.tasks.refresh()
     Annotators(config).settle(pool)
 
 
 def split(pool: TaskPool, audit_share: float) -> tuple[Positions, Positions]:
     """Rows to learn from, and rows that measure, labelled both."""
-    audit = pool.measures(audit_share)
+    audit = pool.audit.measures(pool.labelled, audit_share)
     return np.flatnonzero(pool.labelled & ~audit), np.flatnonzero(audit)
 
 
@@ -104,7 +104,7 @@ def inputs(pool: TaskPool, rows: Positions, fetch: FetchImages = no_images) -> l
     given = pool.inputs(rows)
     if pool.kind.takes != "image":
         return list(given)
-    fetched = fetch(list(zip(pool.task_ids[rows].tolist(), map(str, given), strict=True)))
+    fetched = fetch(list(zip(pool.tasks.ids[rows].tolist(), map(str, given), strict=True)))
     return [str(each) if isinstance(each, Path) and _readable(str(each)) else None for each in fetched]
 
 

@@ -137,7 +137,7 @@ class Trainer:
             control=pool.kind.control,
             form=pool.kind.form,
             labels=pool.kind.labels,
-            change=pool.change,
+            change=pool.tasks.change,
             figures=self._settings(pool, name),
             now=self.now(),
         )
@@ -152,7 +152,7 @@ class Trainer:
             return examples, load_target(version.name, folder)
         if examples is None:
             rows, _ = split(pool, self.config.queue.audit_share)
-            examples = Examples(rows, pool.targets[rows], pool.change)
+            examples = Examples(rows, pool.targets[rows], pool.tasks.change)
             examples.write(kept, kind.form)
         given = inputs(pool, examples.rows, self.fetch)
         good = usable(given)

@@ -16,8 +16,7 @@ from strategies.types import Gaussian, Probabilities, TagProbabilities, TokenPro
 def pool(predict, labelled=100, form="classes", n=30, labels=("a", "b")):
     return SimpleNamespace(
         labelled=np.arange(1000) < labelled,
-        live=np.ones(n, bool),
-        task_ids=np.arange(1, n + 1),
+        tasks=SimpleNamespace(ids=np.arange(1, n + 1), live=np.ones(n, bool)),
         kind=SimpleNamespace(labels=labels, form=form),
         predict=predict,
     )

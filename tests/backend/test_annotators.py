@@ -37,12 +37,12 @@ class Played:
     def read(self) -> None:
         tasks, now = list(self.labelstudio.tasks_.values()), self.labelstudio.now
         self.store.tasks.record(1, tasks, asked_at=now, now=now)
-        self.pool.refresh()
+        self.pool.tasks.refresh()
         self.pool.encode()
         self.annotators.settle(self.pool)
 
     def row(self, task: int) -> int:
-        return int(np.flatnonzero(self.pool.task_ids == task)[0])
+        return int(np.flatnonzero(self.pool.tasks.ids == task)[0])
 
     def mark(self, task: int) -> None:
         """Make the task's last annotation ground truth."""
@@ -158,7 +158,7 @@ def doubted(play: Any, labelstudio: Any) -> Any:
 
 def test_wrong_labels_are_found_but_never_in_the_audit_slice(doubted: Any) -> None:
     pool = doubted.pool
-    audit = pool.in_audit(doubted.config.queue.audit_share)
+    audit = pool.audit.mask(doubted.config.queue.audit_share)
     found = Doubts(doubted.config).look(pool, {})
     wrong = {doubted.row(task) for task in (7, 21, 34, 46)}
     assert set(found.positions.tolist()) == {row for row in wrong if not audit[row]}
@@ -177,7 +177,7 @@ def test_what_was_asked_again_is_no_longer_waiting(doubted: Any, labelstudio: An
     doubts = Doubts(SimpleNamespace(queue=replace_queue(doubted.config, audit_share=0.0)))
     found = doubts.look(doubted.pool, {})
     assert {doubted.row(task) for task in (7, 21, 34, 46)} == set(found.positions.tolist())
-    labelstudio.label(int(doubted.pool.task_ids[found.positions[0]]), "cat", user=2)
+    labelstudio.label(int(doubted.pool.tasks.ids[found.positions[0]]), "cat", user=2)
     doubted.read()
     left = doubts.waiting(doubted.pool)
     assert left.positions.tolist() == found.positions[1:].tolist()

@@ -33,7 +33,7 @@ def pool(store: Store, labelstudio: Any, encoder: Any, tmp_path: Path) -> TaskPo
 def sync(store: Store, labelstudio: Any, pool: TaskPool) -> None:
     now = labelstudio.now
     store.tasks.record(1, list(labelstudio.tasks_.values()), asked_at=now, now=now)
-    pool.refresh()
+    pool.tasks.refresh()
 
 
 def label(labelstudio: Any, count: int, *, per_character: float = 0.1) -> None:
@@ -53,7 +53,7 @@ def test_short_texts_are_taken_where_all_teach_alike(store: Store, labelstudio: 
     assert cost.known == 30
     assert cost.seconds(np.array([200.0]))[0] > 2 * cost.seconds(np.array([20.0]))[0]
     strategy = cost_aware(store, pool, RandomOrder(), blind=blind)
-    left = np.flatnonzero(pool.unanswered())
+    left = np.flatnonzero(pool.tasks.unanswered())
     found = strategy(pool, left, 15, np.random.default_rng(0))
     assert (lengths(pool, found.positions) < 50).all(), "there are 15 short ones"
     assert "about" in found.reasons[0]

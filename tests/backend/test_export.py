@@ -219,7 +219,7 @@ def without_tokens(store: Store, project_id: int, config: Any, home: Path, **nam
 
     kind = read_all(store.projects.get(project_id).label_config).kinds[0]
     pool = TaskPool(store, project_id, home, kind, Counting(), seed=0, read_only=True)  # type: ignore[arg-type]
-    pool.refresh()
+    pool.tasks.refresh()
     return pool
 
 
@@ -307,7 +307,7 @@ def test_every_task_is_pre_annotated_but_for_the_blind(shop: Shop, labelled_too:
 def test_without_a_target_the_proxy_answers(shop: Shop) -> None:
     """Of the rows that are encoded; with too few labels nobody does."""
     pool = open_pool(shop.store, 1, shop.home, read_all(CONFIGS["classes"]).kinds, shop.encoder, seed=0)
-    pool.refresh()
+    pool.tasks.refresh()
     with pytest.raises(NextlabelError, match="no target serves, and too few tasks are labelled"):
         predicted(shop, Board())
     pool.encode()

@@ -254,11 +254,13 @@ class FakePool(ArrayPool):
     def __len__(self) -> int:
         return len(self.labelled)
 
-    def unanswered(self) -> np.ndarray:
-        return ~self.labelled
+    @property
+    def tasks(self) -> SimpleNamespace:
+        return SimpleNamespace(unanswered=lambda: ~self.labelled)
 
-    def in_audit(self, share: float) -> np.ndarray:
-        return np.zeros(len(self.labelled), bool)
+    @property
+    def audit(self) -> SimpleNamespace:
+        return SimpleNamespace(mask=lambda share: np.zeros(len(self), bool))
 
 
 def _unsure_of_the_first(rows: np.ndarray) -> np.ndarray:

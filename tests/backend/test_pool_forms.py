@@ -43,7 +43,7 @@ def opened(
     tasks = list(labelstudio.tasks_.values())
     store.tasks.record(1, tasks, asked_at=labelstudio.now, now=labelstudio.now)
     pool = open_pool(store, 1, folder, read_all(config).kinds, lambda takes: encoder, seed=0, **options)
-    pool.refresh()
+    pool.tasks.refresh()
     return pool
 
 
@@ -75,12 +75,12 @@ def test_each_control_keeps_its_own_answers(
     assert pool.kind.control == "label"
     assert np.flatnonzero(pool.labelled).tolist() == [0]
     assert pool.targets[:2].tolist() == [1, -1]
-    assert not pool.unanswered()[:2].any()
+    assert not pool.tasks.unanswered()[:2].any()
     assert moods.targets[:2].tolist() == [[True, True], [False, False]]
     assert stars.targets[:2].tolist() == [4.0, 1.0]
     assert stars.has_target[:3].tolist() == [True, True, False]
-    assert pool.primary.counts(pool.live) == {"cat": 0, "dog": 1}
-    assert moods.counts(pool.live) == {"calm": 1, "loud": 1}
+    assert pool.primary.counts(pool.tasks.live) == {"cat": 0, "dog": 1}
+    assert moods.counts(pool.tasks.live) == {"calm": 1, "loud": 1}
 
 
 def test_controls_on_the_same_text_share_embeddings(
@@ -104,7 +104,7 @@ def test_the_rows_that_were_labelled_last_are_known(
     pool = opened(store, labelstudio, encoder, tmp_path, SEVERAL)
 
     def last(count: int) -> list[int]:
-        return pool.task_ids[pool.recently_labelled(count)].tolist()
+        return pool.tasks.ids[pool.recently_labelled(count)].tolist()
 
     assert (last(2), last(4), last(99), last(0)) == ([9, 4], [5, 2, 9, 4], [5, 2, 9, 4], [])
 
@@ -259,7 +259,7 @@ def test_the_ngrams_of_texts_speak_for_tags(
     tags = read_all(SEVERAL).kinds[1]
     assert opened(store, labelstudio, encoder, tmp_path, SEVERAL).other_view is None
     pool = open_pool(store, 1, tmp_path, (tags,), lambda takes: encoder, seed=0)
-    pool.refresh()
+    pool.tasks.refresh()
     assert pool.other_view is not None
     rows, both = np.arange(30, 60), np.array([0, 1])
     assert np.isneginf(pool.other_view(rows, both)).all(), "nothing is labelled"
@@ -268,7 +268,7 @@ def test_the_ngrams_of_texts_speak_for_tags(
         answer(labelstudio, task, ("moods", "choices", {"choices": moods}))
     tasks = list(labelstudio.tasks_.values())
     store.tasks.record(1, tasks, asked_at=labelstudio.now, now=labelstudio.now)
-    pool.refresh()
+    pool.tasks.refresh()
     said = pool.other_view(rows, both[::-1])
     dogs = np.array([str(text).startswith("dog") for text in pool.inputs(rows)])
     assert ((said[:, 0] > 0) == dogs).all()
@@ -361,7 +361,7 @@ def test_the_proxy_sees_an_image_that_came_late(
     pool = opened(store, labelstudio, Pictures(), tmp_path, IMAGES, fetch=fetch)
     pool.encode()
     pool.primary.head = Echo()  # type: ignore[assignment]
-    rows = np.arange(len(pool.live))
+    rows = np.arange(len(pool.tasks.live))
     assert pool.predict(rows).mean[:3].tolist() == [0, 1, 1]
     answers.clear()
     pool.encode()
@@ -401,8 +401,8 @@ def test_answers_move_to_the_row_of_the_new_content(
     now, end = labelstudio._tick(), len(pool)
     edited = [replace(labelstudio.tasks_[id_], data={"text": f"new {id_}"}, updated_at=now) for id_ in (1, 2)]
     store.tasks.record(1, edited, asked_at=now, now=now)
-    pool.refresh()
+    pool.tasks.refresh()
     assert (list(pool.primary.given), list(pool.primary.unknown)) == ([end], [end + 1])
     store.tasks.remove(1, [1, 2], now=labelstudio._tick())
-    pool.refresh()
+    pool.tasks.refresh()
     assert (pool.primary.given, pool.primary.unknown_labels) == ({}, [])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,20 +56,18 @@ class FakePool:
     """As much of a `TaskPool` as the map and the reasons look at."""
 
     embeddings: np.ndarray
-    task_ids: np.ndarray
+    ids: np.ndarray
     labelled: np.ndarray
     targets: np.ndarray
-    live: np.ndarray = None
     kind: Kind = field(default_factory=Kind)
     head: object = field(default_factory=FakeHead)
     project_id: int = 1
 
     def __post_init__(self):
-        if self.live is None:
-            self.live = np.ones(len(self.task_ids), np.bool_)
+        self.tasks = SimpleNamespace(ids=self.ids, live=np.ones(len(self.ids), np.bool_))
 
     def __len__(self):
-        return len(self.task_ids)
+        return len(self.ids)
 
     def features(self, rows):
         return self.embeddings[rows]
@@ -92,10 +91,10 @@ def pool_of(n=120, labelled=40, seed=0, **more):
 
 def test_a_small_pool_is_shown_whole_as_far_as_it_lives():
     pool = pool_of()
-    pool.live[::7] = False
+    pool.tasks.live[::7] = False
     assert (
-        sample(pool.task_ids, pool.live, pool.labelled, set(), seed=1).tolist()
-        == np.flatnonzero(pool.live).tolist()
+        sample(pool.tasks.ids, pool.tasks.live, pool.labelled, set(), seed=1).tolist()
+        == np.flatnonzero(pool.tasks.live).tolist()
     )
 
 
@@ -141,7 +140,7 @@ def test_amid_is_the_median_of_the_nearest(seed, points, landmarks):
 
 def test_tasks_keep_their_places_and_new_ones_come_amid_what_they_are_like():
     pool = pool_of()
-    ids = pool.task_ids.tolist()
+    ids = pool.tasks.ids.tolist()
     before = place(pool.embeddings[:100], ids[:100], {}, seed=0)
     kept = {id_: tuple(at) for id_, at in zip(ids[:100], before, strict=True)}
     after = place(pool.embeddings, ids, kept, seed=0)
@@ -151,8 +150,8 @@ def test_tasks_keep_their_places_and_new_ones_come_amid_what_they_are_like():
 
 def test_a_map_of_which_little_is_left_is_laid_out_anew():
     pool = pool_of()
-    kept = dict.fromkeys(pool.task_ids[:20].tolist(), (0.0, 0.0))
-    places = place(pool.embeddings, pool.task_ids.tolist(), kept, seed=0)
+    kept = dict.fromkeys(pool.tasks.ids[:20].tolist(), (0.0, 0.0))
+    places = place(pool.embeddings, pool.tasks.ids.tolist(), kept, seed=0)
     assert len(np.unique(places.round(3), axis=0)) > 100
 
 

@@ -1,5 +1,7 @@
 """How unsure the model is of a queued task, beside the rest of the pool."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -18,8 +20,7 @@ class Pool:
 
     def __init__(self, sure):
         self.sure = np.array(sure, np.float32)
-        self.task_ids = np.arange(len(sure))
-        self.live = np.ones(len(sure), np.bool_)
+        self.tasks = SimpleNamespace(ids=np.arange(len(sure)), live=np.ones(len(sure), np.bool_))
         self.labelled = np.zeros(len(sure), np.bool_)
         self.embeddings = np.zeros((len(sure), 2), np.float32)
         self.project_id, self.head = 1, self

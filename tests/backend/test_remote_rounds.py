@@ -75,7 +75,7 @@ def pool(store: Store, connected: Any, tmp_path: Path) -> TaskPool:
     made = TaskPool(
         store, 1, tmp_path, KIND, Pictures(), fetch=lambda pairs: [Path(address) for _, address in pairs]
     )
-    made.refresh()
+    made.tasks.refresh()
     made.encode()
     return made
 
@@ -146,11 +146,11 @@ def test_it_takes_the_proxy_s_place(load: Any, pool: TaskPool, backend: SmallMlB
     assert remote.look(pool, ProjectConfig(), 1, needed=False) is None
     assert isinstance(pool.head, RemoteHead)
     asked = np.array(backend.tasks())
-    audit = pool.task_ids[pool.in_audit(ProjectConfig().queue.audit_share)]
+    audit = pool.tasks.ids[pool.audit.mask(ProjectConfig().queue.audit_share)]
     assert len(asked) == 20
     assert not np.isin(asked, audit).any()
-    known = np.isin(pool.task_ids, asked)
-    sure = np.where(pool.task_ids % 2 == 1, 0.15, 0.7)
+    known = np.isin(pool.tasks.ids, asked)
+    sure = np.where(pool.tasks.ids % 2 == 1, 0.15, 0.7)
     np.testing.assert_allclose(pool.predict(np.arange(COUNT)).sd[known], sure[known], atol=1e-6)
     strategy = suited(build("auto"))
     assert len(strategy(pool, np.arange(COUNT), 10, np.random.default_rng(0)).positions) == 10
@@ -220,10 +220,10 @@ def test_what_people_corrected_reaches_the_scorer(
         at = NOW.replace(minute=minute)
         made = Annotation(500 + task, task, tuple(items), False, False, 1, 2.0, at, at)
         store.annotations.heard(1, [made], now=at)
-        pool.refresh()
+        pool.tasks.refresh()
 
     drawn = [{**each, "type": "rectanglelabels"} for each in boxes([0.9, 0.8])["result"]]
-    rows = {task: int(np.flatnonzero(pool.task_ids == task)[0]) for task in (1, 2, 3)}
+    rows = {task: int(np.flatnonzero(pool.tasks.ids == task)[0]) for task in (1, 2, 3)}
     remote.results(pool, np.array(list(rows.values())), needed=False)
     annotate(1, drawn, 1)
     annotate(2, [], 1)

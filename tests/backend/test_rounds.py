@@ -517,11 +517,11 @@ def test_what_nobody_drew_at_random_does_not_measure(bench: Bench) -> None:
     pool = bench.loop._front.pool  # type: ignore[union-attr]
     done = bench.store.rounds.latest(1, RoundState.DONE)
     assert done is not None
-    measured = pool.task_ids[pool.measures(0.5)].tolist()
+    measured = pool.tasks.ids[pool.audit.measures(pool.labelled, 0.5)].tolist()
     assert len(measured) >= 15
     assert set(measured) < asked
     assert done.figures["audit_accuracy"]["n"] == len(measured)
-    assert (pool.labelled & pool.in_audit(0.5)).sum() > len(measured) + 10
+    assert (pool.labelled & pool.audit.mask(0.5)).sum() > len(measured) + 10
 
 
 def test_an_answer_that_is_corrected_in_the_audit_slice_is_measured_anew(bench: Bench) -> None:
@@ -531,7 +531,7 @@ def test_an_answer_that_is_corrected_in_the_audit_slice_is_measured_anew(bench: 
     bench.turn()
     pool = bench.loop._front.pool  # type: ignore[union-attr]
     draw(bench.store, bench.lease, bench.labelstudio.tasks_, now=bench.clock())
-    slips = pool.task_ids[pool.in_audit(0.5)].tolist()[:8]
+    slips = pool.tasks.ids[pool.audit.mask(0.5)].tolist()[:8]
 
     def accuracy() -> float:
         done = bench.store.rounds.latest(1, RoundState.DONE)
@@ -744,8 +744,8 @@ def test_a_round_asks_the_model_about_candidates_only(bench: Bench, monkeypatch:
     pool = bench.loop._front.pool
     assert pool is not None
     admitted = pool.near_labelled(2)
-    assert sorted(asked) == admitted[pool.unanswered()[admitted]].tolist()
-    assert len(asked) < pool.unanswered().sum()
+    assert sorted(asked) == admitted[pool.tasks.unanswered()[admitted]].tolist()
+    assert len(asked) < pool.tasks.unanswered().sum()
 
 
 def test_due_names_its_reason(bench: Bench) -> None:
@@ -769,7 +769,7 @@ def test_one_label_in_ten_measures_when_each_label_starts_a_round(bench: Bench) 
     _label_all(bench, 40)
     pool = bench.loop._front.pool
     assert pool is not None
-    assert 3 <= (pool.labelled & (pool.order < CONFIG.queue.audit_share)).sum() <= 5
+    assert 3 <= (pool.labelled & (pool.audit.order < CONFIG.queue.audit_share)).sum() <= 5
 
 
 def _label_all(bench: Bench, count: int, label: str | None = None) -> dict[str, Any]:
@@ -811,7 +811,7 @@ class _CatsFirst:
     """A bad strategy: one class, until there is none of it left."""
 
     def __call__(self, pool: TaskPool, candidates: Any, k: int, rng: Any) -> Ranking:
-        rows = candidates[np.argsort(pool.task_ids[candidates] % 2 == 0, kind="stable")][:k]
+        rows = candidates[np.argsort(pool.tasks.ids[candidates] % 2 == 0, kind="stable")][:k]
         return Ranking(rows, np.zeros(len(rows), np.float32), ("a cat",) * len(rows))
 
 

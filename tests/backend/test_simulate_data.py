@@ -287,7 +287,7 @@ def test_a_project_gives_its_labelled_tasks_and_the_embeddings_of_its_rounds(
     store.tasks.record(1, tasks[:30], asked_at=NOW, now=NOW)
     kind = read_label_config(labelstudio.info.label_config)
     pool = TaskPool(store, 1, tmp_path, kind, encoder)
-    pool.refresh()
+    pool.tasks.refresh()
     pool.encode()
     store.tasks.record(1, tasks[30:], asked_at=NOW, now=NOW)
     [file] = tmp_path.rglob("rows.f16")

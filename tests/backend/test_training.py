@@ -145,7 +145,7 @@ class Bench:
         pool = open_pool(
             self.store, 1, self.home, read_all(known.label_config).kinds, lambda takes: self.encoder, seed=0
         )
-        pool.refresh()
+        pool.tasks.refresh()
         pool.encode()
         return pool
 
@@ -239,7 +239,7 @@ def test_several_answers_become_one_as_in_the_rounds(bench: Bench) -> None:
         config = CONFIG.model_copy(update={"labels": Labels(agreement=agreement)})
         pool = open_read_only(bench.store, 1, config, bench.home, load_encoder=lambda takes: bench.encoder)
         rows, _ = split(pool, 0.3)
-        return int((pool.targets[rows] != (1 - pool.task_ids[rows] % 2)).sum())
+        return int((pool.targets[rows] != (1 - pool.tasks.ids[rows] % 2)).sum())
 
     assert wrongly("dawid_skene") < wrongly("majority")
 
