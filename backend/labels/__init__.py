@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.labels.forms import Form, Span, Target, Targets
-from backend.labels.kinds import Input, LabelKind, Takes, question
+from backend.labels.kinds import Input, LabelKind, Takes, names, question
 from backend.labels.reading import read
 
-__all__ = ["Form", "Input", "LabelKind", "Span", "Takes", "Target", "Targets", "question", "read"]
+__all__ = ["Form", "Input", "LabelKind", "Span", "Takes", "Target", "Targets", "names", "question", "read"]

@@ -1,7 +1,8 @@
 """What a kind of label can do, and which kinds there are.
 
 A new kind is one new file in this folder: a class with the decorator `@LABEL_KINDS("Tag")`, made from the
-control tag and the objects beside it, that raises `LabelConfigError` for what it cannot learn.
+control tag and the objects beside it, that raises `LabelConfigError` for what it cannot learn. It gives what
+`LabelKind` says, and may give what `Named` and `Scaled` say: nothing is registered for that.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import backend.labels
 from backend.domain import Json
@@ -64,6 +65,24 @@ class LabelKind(Protocol):
         """Make one target of several annotators' (oldest first); None where nobody answered."""
 
 
+@runtime_checkable
+class Named(Protocol):
+    """What a kind may give besides: results write its labels otherwise than annotators read them."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What annotators read, one for each of the kind's `labels`."""
+
+
+@runtime_checkable
+class Scaled(Protocol):
+    """What a kind of numbers may give besides: its answers mean something on a scale alone."""
+
+    @property
+    def comparable(self) -> object:
+        """The scale; numbers are compared where `str` of it is the same."""
+
+
 Maker: TypeAlias = Callable[[Control, Mapping[str, Object]], LabelKind]
 MakerT = TypeVar("MakerT", bound=Maker)
 
@@ -91,9 +110,14 @@ class Kinds:
         return dict(sorted(self._makers.items()))
 
 
+def names(kind: LabelKind) -> tuple[str, ...]:
+    """Give what annotators read of each of the kind's `labels`."""
+    return kind.names if isinstance(kind, Named) else kind.labels
+
+
 def question(kind: LabelKind) -> str:
     """Name what annotators are asked: figures of two rounds can be compared where it is the same."""
-    scale = str(getattr(kind, "comparable", ""))  # of numbers
+    scale = str(kind.comparable) if isinstance(kind, Scaled) else ""
     answers = hashlib.blake2b("\0".join([scale, *sorted(kind.labels)]).encode(), digest_size=6).hexdigest()
     return f"{kind.control} {kind.source} {kind.form.value} {answers}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from backend.domain import ConfigError
 from backend.encoders.tokens import Tokens
@@ -53,6 +53,24 @@ class Head(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; EncoderError where it is not there or not whole."""
+
+
+@runtime_checkable
+class Tempered(Protocol):
+    """What a head may give besides: one temperature calibrates it, and its `fresh` ones go without."""
+
+    @property
+    def temperature(self) -> float:
+        """What its logits are divided by."""
+
+
+@runtime_checkable
+class OnEmbeddings(Protocol):
+    """What a head may give besides: which features it wants of spans."""
+
+    @property
+    def on_embeddings(self) -> bool:
+        """Whether it is given the texts' embeddings, where other heads see their tokens."""
 
 
 def answers(head: Head, features: Any) -> Decided:

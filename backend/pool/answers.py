@@ -8,7 +8,7 @@ import numpy as np
 
 from backend.labels import Form, LabelKind
 from backend.labels.forms import Targets, blank, label_counts, put
-from backend.models import Head
+from backend.models import Head, OnEmbeddings
 from backend.quality.consensus import Given
 from backend.store import Answer
 from strategies.types import Mask
@@ -71,7 +71,9 @@ class ControlAnswers:
     @property
     def sees_tokens(self) -> bool:
         """Whether the head is given tokens: for spans, unless it says that embeddings are all it wants."""
-        return self.kind.form is Form.SPANS and not getattr(self.head, "on_embeddings", False)
+        head = self.head
+        on_embeddings = head is not None and isinstance(head, OnEmbeddings) and head.on_embeddings
+        return self.kind.form is Form.SPANS and not on_embeddings
 
     @property
     def unknown_labels(self) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from backend.domain import Progress, silent
 from backend.encoders import Encoder
 from backend.encoders.tokens import Tokens
-from backend.labels import Form, Input, LabelKind, Targets
+from backend.labels import Form, Input, LabelKind, Targets, names
 from backend.labels.forms import groups
 from backend.models import Features, Head
 from backend.models.ngram_view import say
@@ -116,8 +116,7 @@ class TaskPool:
     def label_embeddings(self) -> Floats | None:
         """(labels, d): what tags are called, embedded as the rows are; None of other answers and inputs."""
         if self._names is None and self.kind.form is Form.TAGS:
-            names = getattr(self.kind, "names", self.kind.labels)
-            self._names = self._encoded[self.kind.source].names(names)
+            self._names = self._encoded[self.kind.source].names(names(self.kind))
         return self._names
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from backend.labels.forms import Form, Targets, blank
-from backend.models import Head
+from backend.models import Head, Tempered
 from strategies.types import Floats, Gaussian, Positions, Prediction, Probabilities, TagProbabilities
 
 FOLDS = 5
@@ -72,7 +72,8 @@ def _answered(head: Head, fresh: Head, features: Any) -> HeldOut:
     prediction: Prediction = fresh.predict(features)
     decided = fresh.decide(features, prediction)
     if isinstance(prediction, Probabilities):
-        values = tempered(prediction.mean, getattr(head, "temperature", 1.0))
+        temperature = head.temperature if isinstance(head, Tempered) else 1.0
+        values = tempered(prediction.mean, temperature)
         scores = values[np.arange(len(values)), decided.targets]
         return HeldOut(decided.targets, scores, values, None)
     if isinstance(prediction, TagProbabilities):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
 
 from backend.domain import LabelConfigError
-from backend.labels import Form, LabelKind, Span, Takes, read
+from backend.labels import Form, LabelKind, Span, Takes, names, read
 from backend.labels.forms import blank, gather, one, put
 from backend.labels.kinds import LABEL_KINDS
 
@@ -114,6 +114,7 @@ def test_a_kind_says_what_it_is(case):
     assert kind.takes in get_args(Takes)
     assert kind.source
     assert len(set(kind.labels)) == len(kind.labels)
+    assert len(names(kind)) == len(kind.labels)
     assert (kind.form is Form.NUMBER) == (kind.labels == ())
     tag = official.get_control("c")
     if kind.labels and tag.tag != "Pairwise":
