@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.budget import wording
-from backend.budget.advice import Advice, Purchase, Reason, Recommendation, recommend
+from backend.budget.advice import Advice, Reason, Recommendation, recommend
 from backend.budget.allowance import Allowance, Limit, Measured, allowance, measured
 from backend.budget.closing import give_back, open_again
 from backend.budget.gate import Gate
@@ -25,6 +25,7 @@ from backend.budget.live import (
     stand_of,
     with_shares,
 )
+from backend.budget.purchases import Purchase
 from backend.budget.spent import Pace, Spent, pace, spent
 from backend.budget.terms import (
     METRICS,

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from backend.budget import wording
-from backend.budget.allowance import Allowance, allowance, price_of_label
+from backend.budget.allowance import Allowance, allowance
+from backend.budget.purchases import SHOWN, Purchase, gain_of, purchases_of, told
 from backend.budget.terms import HEADLINE, METRICS_BY_FORM, Budget, own_name
 from backend.domain import RoundState
 from backend.store import Store
-
-SHOWN = 200
-"""For so many more labels the figures are told in words, or for as many as there are tasks."""
 
 FEW_LEFT = 100
 """With fewer tasks left nobody asks what a hundred labels bring."""
@@ -47,19 +45,6 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Purchase:
-    """What so many more labels are expected to buy, and to cost; `affordable` within what is left."""
-
-    labels: int
-    value: float
-    low: float
-    high: float
-    hours: float
-    money: Decimal | None
-    affordable: bool
-
-
-@dataclass(frozen=True)
 class Recommendation:
     """The advice, why, and what more labels would buy.
 
@@ -87,8 +72,8 @@ def recommend(
     done = store.rounds.latest(project_id, RoundState.DONE)
     figures: Mapping[str, Any] = done.figures if done else {}
     forecast = figures.get("forecast") or {}
-    foreseen = _purchases(forecast, allowed)
-    gain, metric = _gain(foreseen), _metric(figures)
+    foreseen = purchases_of(forecast, allowed)
+    gain, metric = gain_of(foreseen), _metric(figures)
     tasks, left = _left(store, project_id, figures)
     bought = tuple(one for one in foreseen if left is None or one.labels <= left)
     if allowed.closed:
@@ -154,11 +139,6 @@ def _few_left(left: int | None) -> Reason | None:
     return Reason("few left", f"only {tasks} left to label", left)
 
 
-def told(bought: Sequence[Purchase]) -> Purchase | None:
-    """Pick the purchase that is told in words: the largest up to `SHOWN`."""
-    return max((one for one in bought if one.labels <= SHOWN), key=lambda one: one.labels, default=None)
-
-
 def _metric(figures: Mapping[str, Any]) -> str:
     """Name what a round foretold, or else its headline; rounds of old measured accuracy."""
     for name in ("forecast", "audit_accuracy"):
@@ -166,37 +146,6 @@ def _metric(figures: Mapping[str, Any]) -> str:
         if found is not None:
             return str(found)
     return "accuracy"
-
-
-def _purchases(forecast: Mapping[str, Any] | None, allowed: Allowance) -> tuple[Purchase, ...]:
-    if not forecast:
-        return ()
-    seconds = allowed.pace.seconds
-    budget = allowed.budget.value
-    price = price_of_label(budget, seconds)
-    rated = budget.per_hour is not None or budget.per_label is not None
-    return tuple(
-        Purchase(
-            labels=int(more),
-            value=float(value),
-            low=float(low),
-            high=float(high),
-            hours=more * seconds / 3600,
-            money=Decimal(str(more * price)).quantize(Decimal("0.01")) if rated else None,
-            affordable=allowed.labels is None or more <= allowed.labels,
-        )
-        for more, value, low, high in zip(
-            forecast["more_labels"], forecast["value"], forecast["low"], forecast["high"], strict=True
-        )
-    )
-
-
-def _gain(bought: tuple[Purchase, ...]) -> float | None:
-    """Between two forecasts: what was measured last has an error of its own."""
-    if len(bought) < 2:
-        return None
-    first, second = bought[:2]
-    return 100 * (second.value - first.value) * 100 / (second.labels - first.labels)
 
 
 def _little(gain: float | None, allowed: Allowance, metric: str) -> Reason | None:

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from backend.budget import Allowance
-from backend.budget.advice import Advice, Purchase, Reason, Recommendation, least_gain, recommend, told
+from backend.budget.advice import Advice, Reason, Recommendation, least_gain, recommend
+from backend.budget.purchases import Purchase, told
 from backend.budget.terms import METRICS_BY_FORM, own_name
 from backend.budget.wording import CORRELATIONS
 from backend.budget.wording import money as in_money

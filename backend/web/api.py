@@ -15,12 +15,13 @@ from backend.web import payloads
 from backend.web.actions import ACTIONS
 from backend.web.advising import advice_facts
 from backend.web.budget_facts import budget_facts, burn, changes
-from backend.web.facts import ROUNDS_SHOWN, Facts
+from backend.web.facts import Facts
 from backend.web.openapi import document
 from backend.web.payloads import Unreadable
 from backend.web.showing import times
 from backend.web.site import Site
 from backend.web.static_files import compress
+from backend.web.work_facts import ROUNDS_SHOWN, round_facts, target_facts
 
 PREFIX = "/api/v1"
 MOST_ROUNDS = 500
@@ -96,11 +97,11 @@ def _reading(api: Blueprint, site: Site) -> None:
         known, limit = site.known(project_id), request.args.get("limit", str(ROUNDS_SHOWN))
         if not limit.isdecimal() or not 1 <= int(limit) <= MOST_ROUNDS:
             raise BadRequest(f"limit: expected a whole number from 1 to {MOST_ROUNDS}")
-        return jsonify(site.facts(known).rounds(limit=int(limit)))
+        return jsonify(round_facts(store, known.id, limit=int(limit)))
 
     @api.get("/projects/<int:project_id>/targets")
     def targets(project_id: int) -> Response:
-        return jsonify(site.facts(site.known(project_id)).targets())
+        return jsonify(target_facts(store, site.known(project_id).id))
 
     @api.get("/projects/<int:project_id>/advice")
     def advice(project_id: int) -> Response:

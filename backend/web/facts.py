@@ -14,13 +14,11 @@ from backend.budget.advice import unmeasurable
 from backend.budget.terms import MILLISECONDS_PER_HOUR
 from backend.domain import Clock, NotFound, RoundState
 from backend.store import Connection, Round, Store, Version
-from backend.store.pages import RoundLine
 from backend.task_text import answer, columns, shown
 from backend.web.settings import WebSettings
 
 Facts: TypeAlias = dict[str, Any]
 
-ROUNDS_SHOWN, TARGETS_SHOWN = 50, 20
 _NOUGHT = re.compile(r" \(0\.00\)")
 
 
@@ -44,7 +42,7 @@ class ProjectFacts:
             "id": known.id,
             "title": known.title,
             "connected": known.connected,
-            "connected_at": _time(known.connected_at),
+            "connected_at": in_iso(known.connected_at),
             "overlap": known.maximum_annotations,
             **counts,
             "labelled": figures.get("labelled", 0),
@@ -59,11 +57,11 @@ class ProjectFacts:
             "progress": dict(known.progress) if known.progress else None,
             "trouble": known.trouble or _error(latest),
             "rounds": done.number if done else 0,
-            "last_round_at": _time(done.finished_at) if done else None,
+            "last_round_at": in_iso(done.finished_at) if done else None,
             "round_wanted": known.wanted is not None,
             "wishes": sorted(store.deeds.wishes(known.id)),
-            "webhook_seen_at": _time(known.webhook_seen_at),
-            "polled_at": _time(known.polled_at),
+            "webhook_seen_at": in_iso(known.webhook_seen_at),
+            "polled_at": in_iso(known.polled_at),
             "url": self._address("data"),
         }
 
@@ -73,7 +71,7 @@ class ProjectFacts:
         for each in self.store.pages.curve(self.known.id):
             if each.accuracy is None:
                 continue
-            point = {"labelled": each.labelled, "at": _time(each.finished_at), **each.accuracy}
+            point = {"labelled": each.labelled, "at": in_iso(each.finished_at), **each.accuracy}
             if not points or _apart(points[-1]) != _apart(point):
                 points.append(point)
         figures, labelled = self.figures, int(self.figures.get("labelled", 0))
@@ -178,36 +176,11 @@ class ProjectFacts:
                     "deleted": each.deleted,
                     "hours": each.milliseconds / MILLISECONDS_PER_HOUR,
                     "seconds_per_label": each.milliseconds / 1000 / each.timed if each.timed else None,
-                    "last_at": _time(last.get(id_)),
+                    "last_at": in_iso(last.get(id_)),
                     "quality": quality.get(str(id_)),
                 }
                 for id_, each in busiest_first
             ],
-        }
-
-    def rounds(self, *, limit: int = ROUNDS_SHOWN) -> Facts:
-        """List rounds, the newest first: what each did, how long its steps took, why it failed."""
-        return {"rounds": [_round(each) for each in self.store.pages.rounds(self.known.id, limit=limit)]}
-
-    def targets(self, *, limit: int = TARGETS_SHOWN) -> Facts:
-        """List the trainings of the target model, the newest first, and which one serves."""
-        return {
-            "targets": [
-                {
-                    "number": each.number,
-                    "name": each.name,
-                    "state": each.state.value,
-                    "why": each.why,
-                    "started_at": _time(each.started_at),
-                    "labelled": each.labelled,
-                    "seconds": each.seconds,
-                    "progress": dict(each.progress) if each.progress else None,
-                    "decision": each.decision,
-                    "serves": each.serves,
-                    "error": each.error,
-                }
-                for each in self.store.targets.all(self.known.id, limit=limit)
-            ]
         }
 
     def map(self) -> Facts:
@@ -215,7 +188,7 @@ class ProjectFacts:
         drawn = self.store.pages.map(self.known.id)
         if drawn is None:
             return {"round": None, "labelled": 0, "layout": None, "made_at": None, "points": {}}
-        return {**asdict(drawn), "made_at": _time(drawn.made_at)}
+        return {**asdict(drawn), "made_at": in_iso(drawn.made_at)}
 
     def map_summary(self) -> Facts | None:
         """Give the map in short; None while none was drawn."""
@@ -223,7 +196,7 @@ class ProjectFacts:
         if drawn is None:
             return None
         count, table = sum(int(row["count"]) for row in drawn.summary), in_order(drawn.summary)
-        kept = {"round": drawn.round, "labelled": drawn.labelled, "made_at": _time(drawn.made_at)}
+        kept = {"round": drawn.round, "labelled": drawn.labelled, "made_at": in_iso(drawn.made_at)}
         return {**kept, "count": count, "table": table}
 
     def _annotator_quality(self) -> Mapping[str, Any]:
@@ -250,6 +223,11 @@ class ProjectFacts:
         return f"{base.rstrip('/')}/projects/{self.known.id}/{place}" if base else None
 
 
+def in_iso(when: datetime | None) -> str | None:
+    """Write a time as JSON has it; None where there is none."""
+    return None if when is None else when.isoformat()
+
+
 def in_words(reason: str) -> str:
     """Give a strategy's words without figures that are too small for their two digits."""
     return _NOUGHT.sub("", reason)
@@ -274,28 +252,9 @@ def in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         return list(rows)
 
 
-def _round(each: RoundLine) -> Facts:
-    return {
-        "number": each.number,
-        "attempt": each.attempt,
-        "state": each.state.value,
-        "why": each.why,
-        "started_at": _time(each.started_at),
-        "finished_at": _time(each.finished_at),
-        "seconds": sum(float(step["seconds"]) for step in each.steps),
-        "steps": [dict(step) for step in each.steps],
-        "labelled": each.labelled,
-        "error": each.error,
-    }
-
-
 def _error(latest: Round | None) -> str | None:
     return latest.error if latest is not None and latest.state is RoundState.FAILED else None
 
 
 def _apart(point: Facts) -> tuple[Any, ...]:
     return tuple(point.get(name) for name in ("value", "low", "high", "n"))
-
-
-def _time(when: datetime | None) -> str | None:
-    return None if when is None else when.isoformat()

@@ -1,29 +1,27 @@
-"""The pages: log-in, projects, and everything about one project; plain forms, written on the server."""
+"""The pages: projects, everything about one, and tokens; plain forms, written on the server."""
 
 from __future__ import annotations
 
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, redirect, request, url_for
-from werkzeug.exceptions import BadRequest, Unauthorized
+from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
 from backend.aims import metrics_of
 from backend.budget import FieldErrors, save_budget, save_shares
 from backend.budget.live import BUDGET, SHARES
-from backend.domain import LabelStudioError, Outdated
-from backend.domain import Unauthorized as TokenRefused
+from backend.domain import Outdated
 from backend.web import budget_page, quality_tables, showing
 from backend.web.actions import ACTIONS
 from backend.web.advising import advising
 from backend.web.budget_facts import budget_facts, burn, changes
-from backend.web.languages import COOKIE as LANGUAGE_COOKIE
-from backend.web.languages import LANGUAGES
-from backend.web.site import THEME_COOKIE, THEMES, Site, keep_choice, speech_of
+from backend.web.doors import add_doors, inside
+from backend.web.site import Site, speech_of
 from backend.web.why import sentences
+from backend.web.work_facts import round_facts, target_facts
 
 NEXT_TASKS = 5
 CURVE_SHOWN = 12
@@ -34,7 +32,7 @@ def pages(site: Site) -> Blueprint:
     """Make the pages."""
     found = Blueprint("pages", __name__)
     _static(found, site)
-    _doors(found, site)
+    add_doors(found, site)
     _looks(found, site)
     _deeds(found, site)
     _tokens(found, site)
@@ -45,57 +43,6 @@ def _static(pages: Blueprint, site: Site) -> None:
     @pages.get("/static/<tag>/<name>")
     def static_file(tag: str, name: str) -> Response:  # noqa: ARG001 - a new content has a new address
         return site.files.answer(name, request)
-
-
-def _doors(pages: Blueprint, site: Site) -> None:
-    settings, gate = site.settings, site.gate
-
-    @pages.route("/login", methods=["GET", "POST"])
-    def log_in() -> AnyResponse | tuple[str, int]:
-        target, error, status = _inside(request.values.get("next")), None, HTTPStatus.OK
-        if request.method == "GET" and site.find_visitor() is not None:
-            return redirect(target, HTTPStatus.SEE_OTHER)
-        if request.method == "POST":
-            gate.check_form(request)
-            password, token = request.form.get("password", ""), request.form.get("token", "")
-            try:
-                gate.log_in(request, password=password, token=token)
-            except Unauthorized as refused:
-                error, status = _say_refused(str(refused.description)), HTTPStatus.UNAUTHORIZED
-            except TokenRefused as refused:
-                error, status = _say_refused(str(refused)), HTTPStatus.UNAUTHORIZED
-            except LabelStudioError as broken:
-                error, status = (
-                    speech_of(request)("log_in.unreachable", said=str(broken)),
-                    HTTPStatus.BAD_GATEWAY,
-                )
-            else:
-                return redirect(target, HTTPStatus.SEE_OTHER)
-        page = site.render(
-            "log_in.html",
-            error=error,
-            next=target,
-            label_studio=settings.label_studio_url,
-            has_password=settings.password is not None,
-        )
-        return page, status
-
-    @pages.post("/logout")
-    def log_out() -> AnyResponse:
-        gate.check_form(request)
-        gate.log_out(request)
-        return redirect(url_for("pages.log_in"), HTTPStatus.SEE_OTHER)
-
-    @pages.post("/preferences")
-    def preferences() -> AnyResponse:
-        gate.check_form(request)
-        answer = redirect(_inside(urlsplit(request.referrer or "").path), HTTPStatus.SEE_OTHER)
-        language, theme = request.form.get("language"), request.form.get("theme")
-        if language in LANGUAGES:
-            keep_choice(answer, LANGUAGE_COOKIE, str(language))
-        if theme in THEMES:
-            keep_choice(answer, THEME_COOKIE, str(theme))
-        return answer
 
 
 def _looks(pages: Blueprint, site: Site) -> None:
@@ -134,7 +81,7 @@ def _looks(pages: Blueprint, site: Site) -> None:
             burn=burn(store, known.id, allowed.budget.value, now=now),
             tasks=waiting,
             classes=showing.balance(quality["classes"])[:12],
-            last=showing.lines(speech, facts.rounds(limit=5)["rounds"]),
+            last=showing.lines(speech, round_facts(store, known.id, limit=5)["rounds"]),
         )
 
     @pages.get("/projects/<int:project_id>/queue")
@@ -182,9 +129,9 @@ def _looks(pages: Blueprint, site: Site) -> None:
     def rounds(project_id: int) -> str:
         known = site.known(project_id)
         speech = speech_of(request)
-        found = showing.lines(speech, site.facts(known).rounds()["rounds"])
+        found = showing.lines(speech, round_facts(store, known.id)["rounds"])
         steps = showing.steps(speech, found)
-        targets = site.facts(known).targets()["targets"]
+        targets = target_facts(store, known.id)["targets"]
         return site.render_project("rounds.html", known, "rounds", rounds=found, steps=steps, targets=targets)
 
     @pages.get("/projects/<int:project_id>/history")
@@ -205,7 +152,7 @@ def _deeds(pages: Blueprint, site: Site) -> None:
         if action not in ACTIONS:
             raise BadRequest(f"action: expected one of {', '.join(ACTIONS)}")
         ACTIONS[action](store, known.id, visitor.author, site.now())
-        back = _inside(request.form.get("back"))
+        back = inside(request.form.get("back"))
         return redirect(f"{back}?done={action}", HTTPStatus.SEE_OTHER)
 
     @pages.route("/projects/<int:project_id>/budget", methods=["GET", "POST"])
@@ -282,23 +229,3 @@ def _tokens(pages: Blueprint, site: Site) -> None:
         if any(each.id == token_id and visitor.owns(each) for each in access.tokens()):
             access.revoke_token(token_id, now=site.now())
         return redirect(url_for("pages.tokens", done="revoke"), HTTPStatus.SEE_OTHER)
-
-
-def _say_refused(said: str) -> str:
-    speech = speech_of(request)
-    if "password" in said:
-        return speech("log_in.wrong_password")
-    return speech("log_in.wrong_token")
-
-
-def _inside(address: str | None) -> str:
-    """Give an address of ours to go on to: nobody may send people elsewhere by a link to our log-in."""
-    parts = urlsplit(address or "")
-    if not address or parts.scheme or parts.netloc or not parts.path.startswith("/") or "\\" in address:
-        return url_for("pages.projects")
-    path = parts.path.lstrip("/")
-    return (
-        f"/{path}"
-        if path and path.split("/")[0] in ("projects", "tokens", "login")
-        else url_for("pages.projects")
-    )
