@@ -97,8 +97,13 @@ def _agreed(answers: Sequence[Json], control: str) -> str | None:
     """Take the majority's choice, of equally frequent ones the latest; who chose several has no say."""
     given: list[tuple[str, ...]] = [item["chosen"] for item in answers if item["from_name"] == control]
     votes = [chosen[0] for chosen in given if len(chosen) == 1]
+    return _majority(votes) if votes else None
+
+
+def _majority(votes: Sequence[str]) -> str:
+    """Take what occurs most often among `votes`, of equally frequent ones the latest."""
     counts = Counter(votes)
-    return max(reversed(votes), key=counts.__getitem__) if votes else None
+    return max(reversed(votes), key=counts.__getitem__)
 
 
 def _key(file: Path, data: Sequence[Any], wanted: str | None, about: str) -> str:
@@ -131,13 +136,32 @@ def _flat(file: Path, records: Sequence[Json], text: str | None, label: str | No
         )
     _among(file, "--text", text, keys, "key")
     _among(file, "--label", label, keys, "key")
-    answered = [(row, record) for row, record in enumerate(records) if _is_text(record.get(label))]
-    examples = [
-        Example(_text(file, record, record, text), record[label].strip(), row) for row, record in answered
-    ]
+    tasks = _by_task(records, text)
+    examples = []
+    for rows in tasks:
+        answers = {row: records[row][label].strip() for row in rows if _is_text(records[row].get(label))}
+        if answers:
+            agreed = _majority(list(answers.values()))
+            row = next(row for row in reversed(answers) if answers[row] == agreed)
+            examples.append(Example(_text(file, records[row], records[row], text), agreed, row))
     if not examples:
         raise ConfigError(f"{file}: no record has a single choice in {label!r}; expected labelled tasks")
-    return Exported(examples, len(records) - len(examples))
+    return Exported(examples, len(tasks) - len(examples))
+
+
+def _by_task(records: Sequence[Json], text: str) -> list[list[int]]:
+    """Gather the records of each task, the latest last: JSON-MIN writes one for every annotation.
+
+    Records are of one task where `id` and `text` agree: in a file that somebody else wrote, `id` may count
+    something larger. Without an `id` each stands alone.
+    """
+    tasks: dict[tuple[str, ...], list[int]] = {}
+    for row in sorted(range(len(records)), key=lambda row: str(records[row].get("updated_at"))):
+        record = records[row]
+        alone = record.get("id") is None
+        key = ("row", str(row)) if alone else ("id", str(record["id"]), str(record.get(text)))
+        tasks.setdefault(key, []).append(row)
+    return sorted(tasks.values(), key=min)
 
 
 def _among(file: Path, option: str, name: str, known: Sequence[str], what: str) -> str:

@@ -201,6 +201,50 @@ def test_json_min_needs_both_names(tmp_path):
         read_export(file, text="text")
 
 
+def record(number, choice, updated="2026-01-01", text=None):
+    return {"id": number, "text": text or f"text {number}", "topic": choice, "updated_at": updated}
+
+
+def test_json_min_counts_the_annotations_of_a_task_by_majority(tmp_path):
+    """One record per annotation, in any order; of equals the latest; who chose several has no say."""
+    records = [
+        record(1, "a"),
+        record(2, "b", "2026-01-02"),
+        record(1, "b"),
+        record(2, "a"),
+        record(3, {"choices": ["a", "b"]}),
+        record(1, "a"),
+        record(3, "b"),
+        record(4, {"choices": ["a", "b"]}),
+    ]
+    found = read_export(export(tmp_path / "m.json", records), text="text", label="topic")
+    assert found.examples == [Example("text 1", "a"), Example("text 2", "b"), Example("text 3", "b")]
+    assert [records[example.row]["topic"] for example in found.examples] == ["a", "b", "b"]
+    assert found.unanswered == 1
+
+
+def test_json_min_agrees_with_the_full_export(tmp_path):
+    """No task is lost because its annotators disagreed."""
+    full = [task(n, ["a"], ["b" if n % 2 else "a"], ["b" if n % 4 < 2 else "a"]) for n in range(40)]
+    flat = [
+        record(each["id"], annotation["result"][0]["value"]["choices"][0], annotation["updated_at"])
+        for each in full
+        for annotation in each["annotations"]
+    ]
+    whole = load(export(tmp_path / "e.json", full), None, text=None, label=None)
+    short = load(export(tmp_path / "m.json", flat), None, text="text", label="topic")
+    assert short.examples == whole.examples
+    assert len(short.examples) == 40
+    assert short.notes == ()
+
+
+def test_records_of_other_texts_under_one_id_stay_apart(tmp_path):
+    """In a file that somebody else wrote an `id` may number documents; without one each record is a task."""
+    records = [record(1, "a", text="A"), record(1, "b", text="B"), {"text": "C", "topic": "a"}]
+    found = read_export(export(tmp_path / "m.json", records), text="text", label="topic")
+    assert found.examples == [Example("A", "a"), Example("B", "b"), Example("C", "a")]
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
