@@ -21,11 +21,11 @@ from backend.web.payloads import Unreadable
 from backend.web.showing import times
 from backend.web.site import Site
 from backend.web.static_files import compress
+from backend.web.tokens import NameRefused, make_token
 from backend.web.work_facts import ROUNDS_SHOWN, round_facts, target_facts
 
 PREFIX = "/api/v1"
 MOST_ROUNDS = 500
-LONGEST_NAME = 100
 
 
 def api(site: Site) -> Blueprint:
@@ -176,20 +176,15 @@ def _tokens(api: Blueprint, site: Site) -> None:
         return jsonify(tokens=[_token(each) for each in access.tokens() if visitor.owns(each)])
 
     @api.post("/tokens")
-    def make_token() -> tuple[Response, int]:
+    def add_token() -> tuple[Response, int]:
         visitor, body = site.visitor(), payloads.parse(request)
-        name, rights = body.get("name"), body.get("rights", "read")
-        if not isinstance(name, str) or not 0 < len(name.strip()) <= LONGEST_NAME:
-            raise Unreadable(f"name: expected 1 to {LONGEST_NAME} characters")
+        rights = body.get("rights", "read")
         if rights not in ("read", "write"):
             raise Unreadable("rights: expected read or write")
-        projects, name = (
-            None if visitor.projects is None else sorted(visitor.projects),
-            " ".join(name.split()),
-        )
-        if access.is_taken(name):
-            raise Unreadable(f"name: {name!r} is taken; expected one that no token in use has")
-        key, made = access.make_token(name, rights, projects, by=visitor.author, now=site.now())
+        try:
+            key, made = make_token(access, visitor, body.get("name"), rights, now=site.now())
+        except NameRefused as refused:
+            raise Unreadable(f"name: {refused}") from refused
         return jsonify(token=key, **_token(made)), HTTPStatus.CREATED
 
     @api.delete("/tokens/<int:token_id>")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -36,14 +35,12 @@ class Visitor:
 
     name:     of a token, or whose log-in it is: never what Label Studio's users call themselves
     projects: those they may see, None for all
-    since:    when a token was made: an earlier one of the same name was another's
     """
 
     name: str
     via: str
     rights: Rights = "write"
     projects: frozenset[int] | None = None
-    since: datetime | None = None
 
     @property
     def is_operator(self) -> bool:
@@ -56,10 +53,8 @@ class Visitor:
         return f"{self.name} (API)" if self.via == "token" else self.name
 
     def owns(self, token: Token) -> bool:
-        """Whether this API token is theirs to see and to revoke."""
-        if self.is_operator:
-            return True
-        return token.made_by == self.author and (self.since is None or self.since <= token.made_at)
+        """Whether this API token is theirs to see and to revoke; a token makes none, and has none."""
+        return self.is_operator or (self.via != "token" and token.made_by == self.name)
 
     def sees(self, project_id: int) -> bool:
         """Whether this project is theirs to see."""
@@ -83,7 +78,7 @@ class Gate:
             if token is None:
                 raise Unauthorized("the bearer token is unknown or was revoked")
             projects = None if token.projects is None else frozenset(token.projects)
-            return Visitor(token.name, "token", token.rights, projects, token.made_at)
+            return Visitor(token.name, "token", token.rights, projects)
         key = self._cookie(request).get("key")
         login = self._store.access.find_login(key, now=self._now()) if isinstance(key, str) else None
         if login is not None:

@@ -14,7 +14,7 @@ Schema: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing that can be asked: the schemas of what it takes and gives, by their names."""
+    """One thing that can be asked: the schemas of what it takes and gives, by their names; and by whom."""
 
     method: str
     path: str
@@ -24,14 +24,19 @@ class Operation:
     status: int = 200
     query: Mapping[str, Schema] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
-    open: bool = False
+    by: tuple[str, ...] = ("token", "login")
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody needs to say who they are."""
+        return not self.by
 
 
 _PROJECT = "/projects/{project_id}"
 _LIMIT = {"limit": {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}}
 
 OPERATIONS = (
-    Operation("get", "/openapi.json", "This description.", "Description", open=True),
+    Operation("get", "/openapi.json", "This description.", "Description", by=()),
     Operation("get", "/whoami", "Who asks, and what they may do.", "Visitor"),
     Operation("get", "/projects", "The projects that may be seen, and how each stands.", "Projects"),
     Operation("get", _PROJECT, "How a project stands.", "Project"),
@@ -71,10 +76,11 @@ OPERATIONS = (
     Operation(
         "post",
         "/tokens",
-        "Make a token; its secret is shown here alone.",
+        "Make a token; its secret is shown here alone. For those who are logged in: tokens make no tokens.",
         "NewToken",
         takes="TokenWish",
         status=201,
+        by=("login",),
     ),
     Operation("delete", "/tokens/{token_id}", "Revoke a token.", None, status=204),
 )
@@ -95,7 +101,7 @@ def document(version: str) -> Schema:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/api/v1"}],
-        "security": [{"token": []}, {"login": []}],
+        "security": [{way: []} for way in Operation.by],
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
@@ -141,8 +147,8 @@ def _operation(each: Operation) -> Schema:
         made["parameters"] = parameters
     if each.takes:
         made["requestBody"] = {"required": True, **_body(each.takes)}
-    if each.open:
-        made["security"] = []
+    if each.by != Operation.by:
+        made["security"] = [{way: []} for way in each.by]
     return made
 
 
@@ -168,7 +174,7 @@ def _body(schema: str) -> Schema:
 _ERRORS = {
     400: "The request cannot be read.",
     401: "Nobody is logged in, or the token is unknown.",
-    403: "The token may only read, or the form's token is missing.",
+    403: "The token may only read, or makes no tokens; or the form's token is missing.",
     404: "There is none, or it is not yours to see.",
     409: "Somebody else saved meanwhile; nothing was changed.",
     422: "A field is wrong; nothing was changed.",

@@ -14,18 +14,19 @@ from backend.aims import metrics_of
 from backend.budget import FieldErrors, save_budget, save_shares
 from backend.budget.live import BUDGET, SHARES
 from backend.domain import Outdated
+from backend.store.access import Rights
 from backend.web import budget_page, quality_tables, showing
 from backend.web.actions import ACTIONS
 from backend.web.advising import advising
 from backend.web.budget_facts import budget_facts, burn, changes
 from backend.web.doors import add_doors, inside
 from backend.web.site import Site, speech_of
+from backend.web.tokens import NameRefused, NameTaken, make_token
 from backend.web.why import sentences
 from backend.web.work_facts import round_facts, target_facts
 
 NEXT_TASKS = 5
 CURVE_SHOWN = 12
-LONGEST_NAME = 100
 
 
 def pages(site: Site) -> Blueprint:
@@ -210,17 +211,14 @@ def _tokens(pages: Blueprint, site: Site) -> None:
         if request.method == "GET":
             return page()
         name, rights = " ".join(request.form.get("name", "").split()), request.form.get("rights", "")
-        if not 0 < len(name) <= LONGEST_NAME:
-            errors = {"name": speech_of(request)("tokens.name_wrong")}
-            return page(
-                given={"name": name, "rights": rights}, errors=errors
-            ), HTTPStatus.UNPROCESSABLE_ENTITY
-        if access.is_taken(name):
-            errors = {"name": speech_of(request)("tokens.name_taken")}
-            return page(given={"name": name, "rights": rights}, errors=errors), HTTPStatus.CONFLICT
-        projects = None if visitor.projects is None else sorted(visitor.projects)
-        write = "write" if rights == "write" else "read"
-        key, made = access.make_token(name, write, projects, by=visitor.author, now=site.now())  # type: ignore[arg-type]
+        wanted: Rights = "write" if rights == "write" else "read"
+        try:
+            key, made = make_token(access, visitor, name, wanted, now=site.now())
+        except NameRefused as refused:
+            taken = isinstance(refused, NameTaken)
+            errors = {"name": speech_of(request)("tokens.name_taken" if taken else "tokens.name_wrong")}
+            status = HTTPStatus.CONFLICT if taken else HTTPStatus.UNPROCESSABLE_ENTITY
+            return page(given={"name": name, "rights": rights}, errors=errors), status
         return page(fresh={"key": key, "name": made.name})
 
     @pages.post("/tokens/<int:token_id>/revoke")

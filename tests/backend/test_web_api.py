@@ -1,7 +1,7 @@
 """The API: described as it is, bearer tokens and their rights, and everything that the pages do."""
 
 import gzip
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import jsonschema
 import pytest
@@ -199,31 +199,6 @@ def test_a_browser_that_is_logged_in_reads_and_writes_only_with_the_forms_token(
     csrf = re.search(r'name="csrf" value="([^"]+)"', client.get("/projects").text).group(1)
     headers = {"X-CSRF-Token": csrf}
     assert client.post(f"{PROJECT}/actions", json={"action": "close"}, headers=headers).status_code == 202
-
-
-def test_tokens_are_made_listed_and_revoked(call, store):
-    made = call("POST", f"{PREFIX}/tokens", json={"name": "child", "rights": "read"})
-    assert made.status_code == 201
-    validator("NewToken").validate(made.json)
-    assert store.access.find_token(made.json["token"], now=NOW).made_by == "program (API)"
-    again = call("POST", f"{PREFIX}/tokens", json={"name": "child"})
-    assert (again.status_code, "taken" in again.json["error"]) == (400, True)
-    assert [each["name"] for each in call("GET", f"{PREFIX}/tokens").json["tokens"]] == ["child"]
-    assert call("DELETE", f"{PREFIX}/tokens/{made.json['id']}").status_code == 204
-    assert store.access.find_token(made.json["token"], now=NOW) is None
-    assert call("DELETE", f"{PREFIX}/tokens/{call.token.id}").status_code == 404, "not one that it made"
-
-
-def test_a_token_does_not_inherit_from_an_earlier_one_of_its_name(app, store):
-    old, made = store.access.make_token("ci", "write", None, by="anna", now=NOW)
-    asked = {"name": "child", "rights": "write"}
-    client = app.test_client()
-    child = client.post(f"{PREFIX}/tokens", json=asked, headers={"Authorization": f"Bearer {old}"}).json
-    store.access.revoke_token(made.id, now=NOW)
-    fresh, _ = store.access.make_token("ci", "write", None, by="ben", now=NOW + timedelta(seconds=1))
-    headers = {"Authorization": f"Bearer {fresh}"}
-    assert client.get(f"{PREFIX}/tokens", headers=headers).json == {"tokens": []}
-    assert client.delete(f"{PREFIX}/tokens/{child['id']}", headers=headers).status_code == 404
 
 
 # --- doing ------------------------------------------------------------------------------------------
