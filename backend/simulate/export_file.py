@@ -28,7 +28,7 @@ class Exported:
 def read_export(file: Path, *, text: str | None = None, label: str | None = None) -> Exported:
     """Read the answers of one Choices control: several annotations of a task count by majority.
 
-    text:  the key in a task's `data`; None takes what the control is about
+    text:  the key in a task's `data`; None takes the only one that holds texts
     label: the control's name; None takes the only one that has answers
     raises: ConfigError, one line that names the file or the option, and what it has
     """
@@ -52,8 +52,7 @@ def read_export(file: Path, *, text: str | None = None, label: str | None = None
     ]
     if not answered:
         raise ConfigError(f"{file}: no task has a single choice of {control!r}; expected labelled tasks")
-    about = next(item["to_name"] for each in answers for item in each if item["from_name"] == control)
-    key = _key(file, [task.get("data") for _, task, _ in answered], text, about)
+    key = _key(file, [task.get("data") for _, task, _ in answered], text)
     examples = [
         Example(_text(file, task, task.get("data"), key), answer or "", row) for row, task, answer in answered
     ]
@@ -74,7 +73,6 @@ def _answers(task: Mapping[str, Any]) -> list[dict[str, Any]]:
                 found.append(
                     {
                         "from_name": str(item.get("from_name")),
-                        "to_name": str(item.get("to_name")),
                         "chosen": tuple(map(str, chosen or ())),
                         "annotation": place,
                     }
@@ -106,19 +104,21 @@ def _majority(votes: Sequence[str]) -> str:
     return max(reversed(votes), key=counts.__getitem__)
 
 
-def _key(file: Path, data: Sequence[Any], wanted: str | None, about: str) -> str:
-    """Find where the tasks' `data` hold what is shown."""
-    keys: list[str] = sorted({key for each in data if isinstance(each, dict) for key in each})
+def _key(file: Path, data: Sequence[Any], wanted: str | None) -> str:
+    """Find where the tasks' `data` hold what is shown.
+
+    An export names the tag that was asked about, but not the key which that tag shows.
+    """
+    held: list[Json] = [each for each in data if isinstance(each, dict)]
     if wanted is not None:
+        keys: list[str] = sorted({key for each in held for key in each})
         return _among(file, "--text", wanted, keys, "key of the tasks' data")
-    texts = [key for key in keys if all(isinstance(each, dict) and _is_text(each.get(key)) for each in data)]
-    if about in texts:
-        return about
-    if len(texts) == 1:
-        return texts[0]
+    texts = sorted({key for each in held for key, value in each.items() if _is_text(value)})
     if not texts:
-        raise ConfigError(f"{file}: no key of the tasks' data is a text in all of them; expected one")
-    raise ConfigError(f"{file}: the tasks' data have {_listed(texts)}; choose one of them with --text KEY")
+        raise ConfigError(f"{file}: no key of the tasks' data holds a text; expected one")
+    if len(texts) > 1:
+        raise ConfigError(f"{file}: the tasks' data have {_listed(texts)}; choose one with --text KEY")
+    return texts[0]
 
 
 def _text(file: Path, task: Mapping[str, Any], data: Any, key: str) -> str:

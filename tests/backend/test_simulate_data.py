@@ -170,7 +170,7 @@ def test_an_export_gives_the_majority_the_latest_of_equals_and_ground_truth_abov
 
 
 def test_control_and_key_are_found_or_chosen(tmp_path):
-    """The only control with answers; the key that it is about, or the only text."""
+    """The only control with answers, and the only key that holds texts."""
     both = [
         {
             **task(n, ["a"]),
@@ -187,9 +187,23 @@ def test_control_and_key_are_found_or_chosen(tmp_path):
     other = export(tmp_path / "f.json", [task(1, ["a"], data={"body": "B", "id": 3})])
     assert read_export(other).examples == [Example("B", "a")]
     two = export(tmp_path / "g.json", [task(1, ["a"], data={"body": "B", "title": "T"})])
-    with pytest.raises(ConfigError, match="have 'body', 'title'; choose one of them with --text KEY"):
+    with pytest.raises(ConfigError, match="have 'body', 'title'; choose one with --text KEY"):
         read_export(two)
     assert read_export(two, text="title").examples == [Example("T", "a")]
+
+
+def test_a_key_that_is_called_like_the_tag_is_no_guess(tmp_path):
+    """`toName` names the tag; what that shows, only the label config tells."""
+    file = export(tmp_path / "e.json", [task(1, ["a"], data={"text": "doc-1", "body": "a purring animal"})])
+    with pytest.raises(ConfigError, match="have 'body', 'text'; choose one with --text KEY"):
+        read_export(file)
+
+
+def test_a_key_that_holds_a_text_in_some_tasks_may_be_the_one_that_is_shown(tmp_path):
+    """Or else a single empty text would make a number of the document the only key left."""
+    tasks = [task(n, ["a"], data={"name": f"doc-{n}", "body": "B" * (n - 1)}) for n in (1, 2)]
+    with pytest.raises(ConfigError, match="have 'body', 'name'; choose one with"):
+        read_export(export(tmp_path / "e.json", tasks))
 
 
 def test_json_min_needs_both_names(tmp_path):
@@ -253,7 +267,7 @@ def test_records_of_other_texts_under_one_id_stay_apart(tmp_path):
         ('{"a": 1}', "holds no list of tasks"),
         (json.dumps([task(1)]), "no task has an answer of a Choices control"),
         (json.dumps([task(1, ["a", "b"])]), "no task has a single choice of 'topic'"),
-        (json.dumps([task(7, ["a"], data={"text": " "})]), "no key of the tasks' data is a text in all"),
+        (json.dumps([task(7, ["a"], data={"text": " "})]), "no key of the tasks' data holds a text"),
     ],
 )
 def test_what_is_no_export_is_said_in_one_line(tmp_path, content, says):
