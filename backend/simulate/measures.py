@@ -22,6 +22,11 @@ class Measure:
         """Write a value as people read it."""
         return f"{100 * value:.1f} %" if self.share else f"{value:.3f}"
 
+    def difference(self, value: float) -> str:
+        """Write a difference of two values with its sign: points of shares, anything else as it is."""
+        said = f"{100 * value:+.1f}" if self.share else f"{value:+.3f}"
+        return said.replace("-", "\N{MINUS SIGN}")
+
 
 @dataclass(frozen=True)
 class Cost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from backend.simulate.measures import Measure
 from backend.simulate.outcome import Curves, Interval, Outcome, Saved
 
 NOT_REACHED = "not reached"
@@ -136,7 +137,7 @@ def _row(outcome: Outcome, each: Curves) -> tuple[str, ...]:
     measures = outcome.measures
     found, second = outcome.saved[each.name], outcome.saved_second[each.name]
     base = each is outcome.random
-    lead = "" if base else _points(outcome.lead(each))
+    lead = "" if base else _lead(outcome.lead(each), measures.first)
     costs = ["" if base else _saving(outcome.saved_cost(cost.key)[each.name]) for cost in measures.costs]
     needed = NOT_REACHED if found.needed is None else f"{found.needed:,.0f}"
     return (
@@ -163,8 +164,8 @@ def _saving(found: Saved) -> str:
     return "\n".join(part for part in (share or NOT_REACHED, between) if part)
 
 
-def _points(lead: Interval) -> str:
-    said = f"{100 * lead.mean:+.1f}"
+def _lead(lead: Interval, measure: Measure) -> str:
+    said = measure.difference(lead.mean)
     if lead.low is not None and lead.high is not None:
-        said += f"\n{100 * lead.low:+.1f} to {100 * lead.high:+.1f}"
-    return said.replace("-", "\N{MINUS SIGN}")
+        said += f"\n{measure.difference(lead.low)} to {measure.difference(lead.high)}"
+    return said

@@ -10,8 +10,10 @@ from scipy import stats
 
 from backend.domain import NextlabelError
 from backend.simulate import wording
+from backend.simulate.form_scores import NUMBERS
 from backend.simulate.measures import CLASSES, Cost, Measures
 from backend.simulate.outcome import Curves, Outcome, gather, labels_to_reach, saved, t_band, t_interval
+from backend.simulate.report import Report, write
 
 VALUES = st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=8)
 
@@ -117,6 +119,24 @@ def test_the_headline_names_the_strategy_that_saves_most():
     assert named["worse"][4:6] == ("not reached", "not reached\nnot reached in 100 % of the draws")
     assert named["random"][4] == "30"
     assert named["a(b, c)"][2] == "+20.0\n+20.0 to +20.0"
+
+
+def test_a_correlation_leads_by_what_it_is_and_a_share_by_points():
+    """In the terminal and on the page alike."""
+    ahead = curves("ahead", [0.23, 0.43, 0.63], [0.23, 0.45, 0.63])
+    behind = curves("behind", [0.1, 0.2, 0.555], [0.1, 0.2, 0.555])
+    ratings = Outcome((RANDOM, ahead, behind), (0, 1), NUMBERS)
+    leads = {row[0]: row[2] for row in wording.rows(ratings)}
+    assert leads == {
+        "random": "",
+        "ahead": "+0.030\n+0.030 to +0.030",
+        "behind": "\N{MINUS SIGN}0.045\n\N{MINUS SIGN}0.045 to \N{MINUS SIGN}0.045",
+    }
+    page = write(Report(ratings, pool=100, test=50, classes=0, settings=()))
+    assert "<td>+0.030<small>+0.030 to +0.030</small></td>" in page
+    assert "+3.0" not in page
+    shares = wording.rows(Outcome((RANDOM, behind), (0, 1)))
+    assert shares[1][2].startswith("\N{MINUS SIGN}4.5\n")
 
 
 @pytest.mark.parametrize(
