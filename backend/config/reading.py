@@ -106,7 +106,8 @@ class _Reading:
                 "store.url: holds a password; expected it in the environment: NEXTLABEL_STORE_URL"
             )
             del given["store"]["url"]
-        merged = {name: _over(given[name], self.environment.values.get(name, {})) for name in SECTIONS}
+        over = self.environment.values
+        merged = {name: _over(name, given[name], over.get(name, {})) for name in SECTIONS}
         sections = {name: self._section(name, merged[name], "") for name in SECTIONS}
         own = {number: self._project(number, each, merged) for number, each in projects.items()}
         if self.problems:
@@ -119,7 +120,7 @@ class _Reading:
             self.problems.append(f"{path}: not a project; expected its number, as in {{12: ...}}")
             return None
         given = self._sections(self._mapping(raw, path), PROJECT_SECTIONS, f"{path}.")
-        merged = {name: _over(defaults[name], given[name]) for name in given}
+        merged = {name: _over(name, defaults[name], given[name]) for name in given}
         sections = {name: self._section(name, merged[name], f"{path}.", own=given[name]) for name in merged}
         return None if self.problems else ProjectConfig.model_validate(sections)
 
@@ -207,9 +208,14 @@ class _Reading:
         return kept
 
 
-def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> Raw:
+def _over(section: str, base: Mapping[str, Any], own: Mapping[str, Any]) -> Raw:
     """Lay `own` over `base`; another name does not inherit the options of the one before it."""
     merged = {**base, **own}
-    if "options" not in own and own.get("name", base.get("name")) != base.get("name"):
+    if "options" not in own and _name(section, merged) != _name(section, base):
         merged.pop("options", None)
     return merged
+
+
+def _name(section: str, raw: Mapping[str, Any]) -> Any:
+    field = SECTIONS[section].model_fields.get("name")
+    return raw.get("name", field.default if field else None)

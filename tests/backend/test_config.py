@@ -30,7 +30,13 @@ def ngram_options(name, options):
         raise ValueError(f"unknown option {sorted(options)}; expected low, high")
 
 
-CATALOGUE = Catalogue(("sentence", "ngram"), ("linear",), strategy, encoder_options=ngram_options)
+CATALOGUE = Catalogue(
+    ("sentence", "ngram"),
+    ("linear", "ridge"),
+    strategy,
+    encoder_options=ngram_options,
+    targets=("auto", "ngram"),
+)
 
 
 @pytest.fixture
@@ -203,6 +209,23 @@ def test_a_project_lays_its_own_keys_over_the_defaults(read):
     assert found.for_project(99).queue.size == found.for_project(13).queue.size == 200
     assert found.for_project(13).encoder.options == {}, "another encoder does not inherit the options"
     assert found.for_project(14).encoder.name == "ngram"
+
+
+NAMED = [("encoder", "ngram"), ("proxy", "ridge"), ("target", "ngram")]
+
+
+@pytest.mark.parametrize(("section", "another"), NAMED)
+def test_saying_the_default_name_keeps_the_options_that_are_configured(read, section, another):
+    """In the environment or a project, the name that was meant all along changes nothing; another does."""
+    default = str(SECTIONS[section].model_fields["name"].default)
+    file = f"{section}: {{options: {{model: here}}}}\nprojects: {{12: {{{section}: {{name: %s}}}}}}"
+    variable = f"NEXTLABEL_{section}_NAME".upper()
+    options = {"model": "here"}
+    assert getattr(read(file % default), section).options == options
+    assert getattr(read(file % default).for_project(12), section).options == options
+    assert getattr(read(file % default, **{variable: default}), section).options == options
+    assert getattr(read(file % another).for_project(12), section).options == {}
+    assert getattr(read(file % default, **{variable: another}), section).options == {}
 
 
 def test_a_wrong_default_is_told_once_however_many_projects_inherit_it(errors):
