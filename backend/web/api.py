@@ -173,7 +173,7 @@ def _tokens(api: Blueprint, site: Site) -> None:
     @api.get("/tokens")
     def tokens() -> Response:
         visitor = site.visitor()
-        return jsonify(tokens=[_token(each) for each in access.tokens() if visitor.owns(each)])
+        return jsonify(tokens=[_token(site, each) for each in access.tokens() if visitor.owns(each)])
 
     @api.post("/tokens")
     def add_token() -> tuple[Response, int]:
@@ -185,7 +185,7 @@ def _tokens(api: Blueprint, site: Site) -> None:
             key, made = make_token(access, visitor, body.get("name"), rights, now=site.now())
         except NameRefused as refused:
             raise Unreadable(f"name: {refused}") from refused
-        return jsonify(token=key, **_token(made)), HTTPStatus.CREATED
+        return jsonify(token=key, **_token(site, made)), HTTPStatus.CREATED
 
     @api.delete("/tokens/<int:token_id>")
     def revoke_token(token_id: int) -> tuple[str, int]:
@@ -222,7 +222,7 @@ def _shares(site: Site, project_id: int) -> Facts:
     }
 
 
-def _token(each: Token) -> Facts:
+def _token(site: Site, each: Token) -> Facts:
     projects = None if each.projects is None else list(each.projects)
-    kept = {"id": each.id, "name": each.name, "rights": each.rights, "made_by": each.made_by}
+    kept = {"id": each.id, "name": each.name, "rights": site.gate.rights(each), "made_by": each.made_by}
     return {**kept, "projects": projects, **times(each)}

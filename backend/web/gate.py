@@ -22,7 +22,8 @@ from backend.web.settings import WebSettings
 
 COOKIE = "nextlabel_login"
 CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
-OPERATOR, LOCAL = "operator", "this machine"
+OPERATOR, LOCAL, COMMAND_LINE = "operator", "this machine", " (command line)"
+"""How who runs the installation signs: by the password, without one, and how their `nextlabel token` ends."""
 
 Via: TypeAlias = Literal["password", "Label Studio", "token", "this machine"]
 
@@ -78,7 +79,7 @@ class Gate:
             if token is None:
                 raise Unauthorized("the bearer token is unknown or was revoked")
             projects = None if token.projects is None else frozenset(token.projects)
-            return Visitor(token.name, "token", token.rights, projects)
+            return Visitor(token.name, "token", self.rights(token), projects)
         key = self._cookie(request).get("key")
         login = self._store.access.find_login(key, now=self._now()) if isinstance(key, str) else None
         if login is not None:
@@ -86,6 +87,15 @@ class Gate:
         if self._settings.password is None and self._is_here(request):
             return Visitor(LOCAL, LOCAL)
         return None
+
+    def rights(self, token: Token) -> Rights:
+        """Say what a token may do now: no more than whoever made it may.
+
+        No user of Label Studio signs as the operator does: they are e-mail addresses, or end in a number.
+        """
+        maker = token.made_by
+        runs_it = maker in (OPERATOR, LOCAL) or maker.endswith(COMMAND_LINE)
+        return token.rights if runs_it or self._manages(maker) else "read"
 
     def check(self, visitor: Visitor | None, request: Request) -> Visitor:
         """Give the visitor; raise Unauthorized or Forbidden unless they may send this request."""
@@ -141,9 +151,11 @@ class Gate:
         return OPERATOR, "password", None
 
     def _logged_in(self, login: Login) -> Visitor:
-        managers = self._settings.managers
-        trusted = login.via == "password" or not managers or login.name in managers
+        trusted = login.via == "password" or self._manages(login.name)
         return Visitor(login.name, login.via, "write" if trusted else "read", login.projects)
+
+    def _manages(self, name: str) -> bool:
+        return not self._settings.managers or name in self._settings.managers
 
     def _is_here(self, request: Request) -> bool:
         # a page elsewhere can point a name of its own at this machine: it must be called by our names
@@ -206,5 +218,5 @@ class Gate:
 
 def _may_only_read(visitor: Visitor) -> str:
     if visitor.via == "token":
-        return f"token {visitor.name!r} may only read; expected one with write rights"
+        return f"token {visitor.name!r} may only read; expected one that may write, of somebody who may"
     return f"{visitor.name} may only look; expected one of web.managers"

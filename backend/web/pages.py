@@ -202,7 +202,7 @@ def _tokens(pages: Blueprint, site: Site) -> None:
     def page(fresh: Any = None, given: Any = None, errors: Any = None) -> str:
         visitor = site.visitor() if request.method == "GET" else site.find_visitor()
         mine = [each for each in access.tokens() if visitor and visitor.owns(each)]
-        shown = [{**vars(each), **showing.times(each)} for each in mine]
+        shown = [{**vars(each), "rights": site.gate.rights(each), **showing.times(each)} for each in mine]
         return site.render("tokens.html", tokens=shown, fresh=fresh, given=given or {}, errors=errors or {})
 
     @pages.route("/tokens", methods=["GET", "POST"])

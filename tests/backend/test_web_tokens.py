@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 
+from backend.budget import stand_of
+from backend.cli.commands import group
 from backend.domain import Project
 from backend.store import Store
 from backend.web import WebSettings, create_app
@@ -15,6 +18,7 @@ from backend.web.schemas import SCHEMAS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PASSWORD = "password"
+ACTIONS = f"{PREFIX}/projects/1/actions"
 
 
 @pytest.fixture
@@ -103,3 +107,63 @@ def test_the_description_says_that_tokens_make_no_tokens():
     assert asked["post"]["security"] == [{"login": []}]
     assert "403" in asked["post"]["responses"]
     assert "security" not in asked["get"]
+
+
+# --- what a token may do ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("maker", "may"),
+    [
+        ("operator", True),
+        ("this machine", True),
+        ("root (command line)", True),
+        ("boss@example.org", True),
+        ("anna@example.org", False),
+        ("operator (user 2)", False),
+        ("ci (API)", False),
+    ],
+)
+def test_a_token_may_no_more_than_who_made_it_may_now(store, maker, may):
+    """Its maker's log-in is judged anew each time, so the token is: what it was given once does not last."""
+    headers, _ = made(store, by=maker)
+    everybody = app_of(store).test_client()
+    assert everybody.post(ACTIONS, json={"action": "pause"}, headers=headers).status_code == 202
+    client = app_of(store, managers=frozenset({"boss@example.org"})).test_client()
+    assert client.get(f"{PREFIX}/whoami", headers=headers).json["rights"] == ("write" if may else "read")
+    answer = client.post(ACTIONS, json={"action": "close"}, headers=headers)
+    assert answer.status_code == (202 if may else 403)
+    assert may or "may only read; expected one that may write, of somebody who may" in answer.text
+    assert stand_of(store, 1).value.standing == ("closed" if may else "paused")
+    assert client.get(f"{PREFIX}/projects/1", headers=headers).status_code == 200
+
+
+def test_managers_give_no_token_more_than_it_was_given(store):
+    headers, _ = made(store, rights="read", by="boss@example.org")
+    client = app_of(store, managers=frozenset({"boss@example.org"})).test_client()
+    assert client.post(ACTIONS, json={"action": "close"}, headers=headers).status_code == 403
+
+
+def test_a_token_of_the_command_line_is_the_operators(store, tmp_path, monkeypatch):
+    """As the command signs it, whoever ran it."""
+    monkeypatch.chdir(tmp_path)
+    given = {"NEXTLABEL_STORE_URL": f"sqlite:///{tmp_path}/store.db"}
+    monkeypatch.setattr("backend.cli.commands.environment", lambda: given)
+    done = CliRunner().invoke(group, ["token", "ci", "--write"])
+    assert done.exit_code == 0, done.output
+    headers = {"Authorization": f"Bearer {done.stdout.strip()}"}
+    client = app_of(store, managers=frozenset({"boss@example.org"})).test_client()
+    assert client.post(ACTIONS, json={"action": "close"}, headers=headers).status_code == 202
+
+
+def test_a_list_of_tokens_says_what_each_may_do_now(store):
+    made(store, "of anna", by="anna@example.org")
+    made(store, "of the operator")
+    operator = Operator(app_of(store, managers=frozenset({"boss@example.org"})))
+    listed = operator("GET", f"{PREFIX}/tokens").json["tokens"]
+    assert {each["name"]: each["rights"] for each in listed} == {
+        "of anna": "read",
+        "of the operator": "write",
+    }
+    rows = re.findall(r'<th scope="row">([^<]+)</th><td>([^<]+)</td>', operator("GET", "/tokens").text)
+    assert dict(rows) == {"of anna": "read", "of the operator": "read and write"}
