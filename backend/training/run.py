@@ -93,8 +93,10 @@ class Trainer:
             self.store.deeds.grant(self.project_id, RETRAIN, asked_at)
         log.info("project %s: target %s (%s): %s", self.project_id, version.number, name, version.why)
         self._counted = time.monotonic()
+        trained = False
         try:
             examples, model = self._fit(lease, pool, version)
+            trained = True
             self._judge(lease, pool, version, examples, model)
         except LeaseLost:
             raise
@@ -104,8 +106,13 @@ class Trainer:
         except Exception as error:
             expected = isinstance(error, NextlabelError | BadInput)
             words = str(error) if expected else f"{type(error).__name__}: {error}"
-            self.store.targets.fail(lease, version.number, words, now=self.now())
-            clear(folder_of(self.home, self.project_id, version.number))
+            if trained and version.attempt < MOST_ATTEMPTS:  # the next attempt finds the model, and judges it
+                log.warning(
+                    "project %s: target %s is not judged yet: %s", self.project_id, version.number, words
+                )
+            else:
+                self.store.targets.fail(lease, version.number, words, now=self.now())
+                clear(folder_of(self.home, self.project_id, version.number))
             if isinstance(error, BadInput):
                 raise NextlabelError(f"project {self.project_id}: {words}") from error
             raise

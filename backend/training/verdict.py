@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from backend.config import ProjectConfig
+from backend.domain import NextlabelError
 from backend.labels.forms import alike, label_counts
+from backend.models import Decided
 from backend.models.targets import Model, answers_of, load_target
 from backend.pool import TaskPool
 from backend.pool.encoded import FetchImages
@@ -19,7 +22,9 @@ from backend.training.examples import Examples, fitted_proxy, inputs, proxy_answ
 from backend.training.files import folder_of
 from backend.training.judging import compare, decide, further, score
 from backend.training.serving import suits
-from strategies.types import Floats, Positions
+from strategies.types import BadInput, Floats, Positions
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,18 @@ class Court:
                 before = load_target(serving.name, folder)
                 found[f"target {serving.number}"] = alike(form, truth, answers_of(before, seen).targets)
         self.pause()
-        head = fitted_proxy(pool, self.config, examples.rows)
-        decided = None if head is None else proxy_answers(pool, head, rows)
+        decided = self._by_proxy(pool, examples, rows)
         if decided is not None:
             found["the proxy"] = alike(form, truth, decided.targets)
         return found
+
+    def _by_proxy(self, pool: TaskPool, examples: Examples, rows: Positions) -> Decided | None:
+        """What the proxy answers to `rows`, from the same tasks: those of them that still have an answer."""
+        known = examples.rows[pool.labelled[examples.rows]]
+        try:
+            head = fitted_proxy(pool, self.config, known)
+            return None if head is None else proxy_answers(pool, head, rows)
+        except (NextlabelError, BadInput) as error:
+            # minutes of training are not thrown away for what a second of fitting makes of its tasks
+            log.warning("project %s: not compared with the proxy: %s", pool.project_id, error)
+            return None

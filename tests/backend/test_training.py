@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,7 +128,7 @@ class Bench:
         self.pause = lambda: None
         self.progress: Any = lambda step, done, total: None
         store.projects.connect(labelstudio.info, {}, now=self.clock())
-        lease = store.leases.take(1, "rounds", now=self.clock(), seconds=1e6)
+        lease = store.leases.take(1, "rounds", now=self.clock(), seconds=600)
         assert lease is not None
         self.lease = lease
         draw(store, lease, labelstudio.tasks_, now=self.clock())
@@ -318,6 +318,98 @@ def test_what_is_clearly_worse_does_not_serve(bench: Bench) -> None:
     bench.config = CONFIG
     assert bench.train().serves
     assert [each.serves for each in bench.store.targets.all(1)] == [True, False, False]
+
+
+def answered_until_now(bench: Bench) -> Iterator[int]:
+    """Tasks that the training learns from: those labelled outside the audit slice."""
+    slice_ = audit(bench)
+    return (id_ for id_, task in bench.labelstudio.tasks_.items() if task.annotations and id_ not in slice_)
+
+
+def drop_task(bench: Bench, task: int) -> None:
+    del bench.labelstudio.tasks_[task]
+    bench.store.tasks.remove(1, [task], now=bench.clock())
+
+
+def drop_annotation(bench: Bench, task: int) -> None:
+    known = bench.labelstudio.tasks_[task]
+    bench.labelstudio.tasks_[task] = replace(known, annotations=())
+    bench.store.annotations.heard_deleted(1, [each.id for each in known.annotations], now=bench.clock())
+
+
+def skip_instead(bench: Bench, task: int) -> None:
+    drop_annotation(bench, task)
+    bench.labelstudio.label(task, skip=True)
+
+
+def answer_otherwise(bench: Bench, task: int) -> None:
+    bench.labelstudio.label(task, "dog" if task % 2 else "cat", user=2)
+    bench.labelstudio.label(task, "dog" if task % 2 else "cat", user=3)
+
+
+@pytest.mark.parametrize("change", [drop_annotation, drop_task, skip_instead, answer_otherwise])
+def test_what_happens_to_a_label_that_was_learned_does_not_cost_the_training(
+    bench: Bench, change: Callable[[Bench, int], None]
+) -> None:
+    """Deleted, skipped or changed between the last step and the verdict: the proxy learns without it."""
+    bench.label(40)
+    learned = list(answered_until_now(bench))
+
+    def meanwhile(step: str, done: int, total: int | None) -> None:
+        if done == 4 and learned:
+            change(bench, learned.pop())
+            bench.read()
+
+    bench.progress = meanwhile
+    rows = len(learned)
+    version = bench.train()
+    assert version.state is TrainingState.DONE
+    assert version.labelled == rows
+    assert [each["against"] for each in version.figures["compared"]] == ["the proxy"]
+    assert version.serves
+
+
+def test_a_proxy_that_cannot_be_fitted_is_no_comparison(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was trained is judged by what is left to compare it with."""
+    from backend.training import verdict
+
+    def broken(*_: Any) -> None:
+        raise BadInput("targets lie in [-1, 9]; expected [0, 9]")
+
+    monkeypatch.setattr(verdict, "fitted_proxy", broken)
+    bench.label(40)
+    version = bench.train()
+    assert (version.state, version.figures["compared"]) == (TrainingState.DONE, [])
+    assert version.serves
+
+
+def test_what_was_trained_is_kept_where_only_the_verdict_breaks(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next attempt judges it; where that never works, it is given up in the words of the last one."""
+    from backend.training import verdict
+
+    bench.label(30)
+    with monkeypatch.context() as patched:
+        patched.setattr(verdict, "score", lambda *_: next(iter(())))
+        for _ in range(2):
+            with pytest.raises(StopIteration):
+                bench.train()
+    assert bench.due() == "asked for"
+    version = bench.train()
+    assert (version.number, version.attempt, version.state) == (1, 3, TrainingState.DONE)
+    assert sum(entry.startswith("fit") for entry in LOG) == 1
+    monkeypatch.setattr(verdict, "score", lambda *_: [][0])
+    for _ in range(MOST_ATTEMPTS):
+        with pytest.raises(IndexError):
+            bench.train()
+    last = bench.store.targets.latest(1)
+    assert last is not None
+    assert (last.number, last.state) == (2, TrainingState.FAILED)
+    assert last.error == "IndexError: list index out of range"
+    assert not folder_of(bench.home, 1, 2).exists()
 
 
 def test_without_audit_labels_it_serves_unjudged(bench: Bench) -> None:
