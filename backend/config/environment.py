@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-import yaml
 from pydantic import SecretStr
 
+from backend.config.scalars import is_null, number, truth
 from backend.config.types import SECTIONS, Secrets
 from backend.config.words import nearest
 
@@ -86,10 +86,10 @@ def _long() -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _value(section: str, key: str, text: str) -> Any:
+    """Read `text` as what the key takes; where that fails it stays as it is, for the error to show."""
     kind = SECTIONS[section].model_fields[key].annotation
-    if not {int, float, bool} & {kind, *get_args(kind)}:
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+    kinds = {kind, *get_args(kind)}
+    if type(None) in kinds and is_null(text):
+        return None
+    found = truth(text) if bool in kinds else number(text) if kinds & {int, float} else None
+    return text if found is None else found

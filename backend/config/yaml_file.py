@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from backend.config.scalars import DECIMAL, number
 from backend.domain import ConfigError
+
+_INT, _FLOAT, _DAY = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, less silence about a key that is given twice."""
+    """The safe loader, less silence about a key that is given twice; numbers are decimal, a day is a text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the class above declares it
+        first: [pair for pair in pairs if pair[0] not in (_INT, _FLOAT, _DAY)]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
@@ -25,6 +34,16 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, Hashable):
                 seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """Read a decimal number, or infinity and none."""
+        found = number(str(self.construct_scalar(node)))
+        return float(self.construct_yaml_float(node)) if found is None else found
+
+
+_NUMBER = re.compile(rf"({DECIMAL.pattern}|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z")
+_Loader.add_implicit_resolver(_FLOAT, _NUMBER, list("-+.0123456789"))
+_Loader.add_constructor(_FLOAT, _Loader.construct_number)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

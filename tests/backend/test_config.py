@@ -13,7 +13,9 @@ from pydantic import ValidationError
 
 from backend import config
 from backend.config import Catalogue, Config, environment
+from backend.config.scalars import number
 from backend.config.types import PROJECT_SECTIONS, SECTIONS, ProjectConfig
+from backend.config.yaml_file import _Loader
 from backend.domain import ConfigError
 
 
@@ -289,6 +291,70 @@ def test_a_number_that_may_be_missing_is_a_number_in_the_environment(read):
     }
     budget = read(**given).budget
     assert (budget.labels, budget.hours, budget.money) == (500, 2.5, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "means"),
+    [
+        ("queue.size", "050", 50),
+        ("queue.size", "+50", 50),
+        ("queue.low", "5e-1", 0.5),
+        ("queue.low", ".5", 0.5),
+        ("queue.low", "1", 1),
+        ("budget.money", "00.50", 0.5),
+        ("budget.money", "null", None),
+        ("budget.deadline", "2026-12-31", "2026-12-31"),
+        ("target.name", "null", None),
+        ("labels.control", "~", None),
+        ("queue.preannotate", "no", False),
+        ("queue.preannotate", "True", True),
+    ],
+)
+def test_the_file_and_the_environment_read_a_value_alike(read, key, text, means):
+    """Numbers are decimal, however they begin; a key that may be null can be set to it by either."""
+    section, name = key.split(".")
+    in_file = read(f"{section}: {{{name}: {text}}}")
+    in_environment = read(**{f"NEXTLABEL_{section}_{name}".upper(): text})
+    for found in (in_file, in_environment):
+        value = getattr(getattr(found, section), name)
+        assert value == means
+        assert isinstance(value, bool) == isinstance(means, bool)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("budget.money", "1:30", "a number above 0, or null"),
+        ("budget.hours", "1,5", "a number above 0, or null"),
+        ("queue.size", "1_0_0", "a whole number from 10 to 300"),
+        ("queue.size", "0x32", "a whole number from 10 to 300"),
+        ("queue.size", "null", "a whole number from 10 to 300"),
+        ("queue.seed", "9" * 5000, "a whole number from 0 to 4294967295"),
+        ("queue.low", "1e999", "a number from 0.05 to 1"),
+        ("queue.preannotate", "1", "true or false"),
+        ("queue.preannotate", "maybe", "true or false"),
+    ],
+)
+def test_what_only_looks_like_a_number_is_refused_in_the_file_and_in_the_environment(
+    errors, key, text, expected
+):
+    section, name = key.split(".")
+    [in_file] = errors(f"{section}:\n  {name}: {text}")
+    variable = f"NEXTLABEL_{section}_{name}".upper()
+    [in_environment] = errors(**{variable: text})
+    assert in_file.startswith(f"{key}: ")
+    assert in_environment.startswith(f"{variable} ({key}): ")
+    assert in_file.endswith(f"; expected {expected}")
+    assert in_environment.endswith(f"; expected {expected}")
+
+
+@given(st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 3))
+def test_a_number_is_read_as_python_writes_it_whatever_zeros_come_first(value, zeros):
+    sign, digits = ("-", str(value)[1:]) if str(value).startswith("-") else ("", str(value))
+    text = f"{sign}{'0' * zeros}{digits}"
+    found = number(text)
+    assert (found, type(found)) == (value, type(value))
+    assert yaml.load(text, Loader=_Loader) == value
 
 
 SECRET = "hunter2-do-not-show"
