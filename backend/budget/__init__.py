@@ -10,7 +10,6 @@ from backend.budget.gate import Gate
 from backend.budget.live import (
     Change,
     Held,
-    Shares,
     Stand,
     Standing,
     budget_of,
@@ -23,9 +22,9 @@ from backend.budget.live import (
     seeded,
     shares_of,
     stand_of,
-    with_shares,
 )
 from backend.budget.purchases import Purchase
+from backend.budget.shares import Shares, with_shares
 from backend.budget.spent import Pace, Spent, pace, spent
 from backend.budget.terms import (
     METRICS,

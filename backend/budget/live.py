@@ -6,11 +6,13 @@ import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
+from backend.budget.shares import Shares, check_shares
 from backend.budget.terms import METRICS, Budget, FieldErrors, Kind, as_fields, from_fields, parse_and_check
 from backend.config import ProjectConfig
+from backend.config.types import Queue
 from backend.domain import ConfigError
 from backend.store import Setting, Store
 
@@ -18,7 +20,6 @@ T = TypeVar("T")
 
 BUDGET, STANDING, SHARES = "budget", "standing", "shares"
 LONGEST_NOTE = 500
-MOST_RANDOM = Decimal("0.9")
 
 
 class Standing(enum.StrEnum):
@@ -35,15 +36,6 @@ class Stand:
 
     standing: Standing = Standing.RUNNING
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Shares of the queue; None leaves what the configuration says."""
-
-    audit: Decimal | None = None
-    exploration: Decimal | None = None
-    relabel: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -150,48 +142,26 @@ def save_stand(
 
 
 def save_shares(
-    store: Store, project_id: int, given: Mapping[str, Any], *, revision: int, author: str, now: datetime
+    store: Store,
+    project_id: int,
+    given: Mapping[str, Any],
+    *,
+    queue: Queue | None = None,
+    revision: int,
+    author: str,
+    now: datetime,
 ) -> Held[Shares]:
     """Check the shares and save them; an empty one leaves what the configuration says.
 
+    queue:  what the project's configuration says; None for its defaults
     raises: FieldErrors; Outdated when somebody saved since. Nothing is saved then
     """
-    shares = check_shares(given)
+    shares = check_shares(given, queue)
     content = {name: None if value is None else format(value, "f") for name, value in vars(shares).items()}
     saved = store.settings.save(
         project_id, SHARES, content, revision=revision, author=_author(author), now=now
     )
     return _held(saved, shares)
-
-
-def check_shares(given: Mapping[str, Any]) -> Shares:
-    """Read shares such as .1 or 10 %; raises FieldErrors."""
-    errors, values = {}, {}
-    for name in given:
-        if name not in _MOST:
-            errors[name] = f"unknown; expected one of {', '.join(_MOST)}"
-    for name, most in _MOST.items():
-        text = "" if given.get(name) is None else str(given[name]).strip()
-        if text:
-            try:
-                share = Decimal(text[:-1]) / 100 if text.endswith("%") else Decimal(text)
-                if not 0 <= share <= most:
-                    raise ValueError
-                values[name] = share
-            except (ValueError, InvalidOperation):
-                errors[name] = f'"{text[:40]}"; expected a number from 0 to {most}, or up to {most:.0%}'
-    if not errors and sum(values.values()) > MOST_RANDOM:
-        errors["audit"] = f"all shares together are {sum(values.values())}; expected at most {MOST_RANDOM}"
-    if errors:
-        raise FieldErrors(errors)
-    return Shares(**values)
-
-
-def with_shares(config: ProjectConfig, shares: Shares) -> ProjectConfig:
-    """Lay the live shares over a project's configuration."""
-    given = {f"{name}_share": float(value) for name, value in vars(shares).items() if value is not None}
-    known = {name: value for name, value in given.items() if name in type(config.queue).model_fields}
-    return config.model_copy(update={"queue": config.queue.model_copy(update=known)}) if known else config
 
 
 def seeded(config: ProjectConfig, *, now: datetime) -> Budget:
@@ -239,10 +209,3 @@ def _author(name: str) -> str:
     if not shown:
         raise FieldErrors({"author": "empty; expected who makes the change"})
     return shown
-
-
-_MOST: Mapping[str, Decimal] = {
-    "audit": Decimal("0.5"),
-    "exploration": Decimal("0.4"),
-    "relabel": Decimal("0.5"),
-}

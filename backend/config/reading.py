@@ -145,12 +145,17 @@ class _Reading:
         """Validate one section; with `own`, tell only what these keys did (the rest was told already)."""
         kind = SECTIONS[name]
         wrong = {str(key) for key in raw.keys() - kind.model_fields.keys()}
+        told = raw if own is None else own
         section: Section | None = None
         try:
             section = kind.model_validate(raw)
         except ValidationError as errors:
-            wrong |= {str(error["loc"][0]) for error in errors.errors(include_url=False)}
-        told = raw if own is None else own
+            for error in errors.errors(include_url=False):
+                if error["loc"]:
+                    wrong.add(str(error["loc"][0]))
+                elif told.keys() & set((together := error["ctx"]["error"]).keys):
+                    where = ", ".join(self._where(name, key, prefix) for key in together.keys)
+                    self.problems.append(f"{where}: {together}")
         for key in sorted(wrong & {str(key) for key in told}):
             self._tell(name, key, raw, prefix)
         if own is None or own:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -22,6 +23,17 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
     )
+
+
+class Together(ValueError):
+    """Values that are valid one by one, and not beside each other.
+
+    keys: of the section, whose values they are
+    """
+
+    def __init__(self, keys: Sequence[str], words: str) -> None:
+        super().__init__(words)
+        self.keys = tuple(keys)
 
 
 def listed(given: Any) -> Any:

@@ -6,19 +6,23 @@ The sample file, the README's table and the errors are made from these, so each 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from backend.config.installation import LabelStudio, Logging, Store, Web
 from backend.config.media import Media
-from backend.config.section import Name, Section
+from backend.config.section import Name, Section, Together
 from backend.config.spending import Budget, Notify
 from backend.config.words import Expected
 from backend.domain import MOST_IN_FRONT
 
 Expression: TypeAlias = Annotated[Name, Expected("a strategy's name, with its options in brackets")]
 Options: TypeAlias = Mapping[str, Any]
+
+MOST_RANDOM = Decimal("0.9")
+"""All shares of the queue together, at most: the strategy chooses the rest."""
 
 
 class Labels(Section):
@@ -119,7 +123,8 @@ class Queue(Section):
         default=0,
         ge=0,
         le=0.5,
-        description="Share of labelled tasks whose label is doubtful, asked of another annotator.",
+        description="Share of labelled tasks whose label is doubtful, asked of another annotator; "
+        f"the three shares together are {MOST_RANDOM} at most.",
     )
     preannotate: bool = Field(
         default=True,
@@ -127,6 +132,19 @@ class Queue(Section):
         "once there are as many labels as classes.",
     )
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Fixes what is drawn at random.")
+
+    @property
+    def shares(self) -> dict[str, Decimal]:
+        """The shares that the strategy does not choose, without the rounding of binary fractions."""
+        names = ("audit", "exploration", "relabel")
+        return {name: Decimal(str(getattr(self, f"{name}_share"))) for name in names}
+
+    @model_validator(mode="after")
+    def _leave_the_strategy_some(self) -> Self:
+        if (total := sum(self.shares.values())) > MOST_RANDOM:
+            keys = [f"{name}_share" for name in self.shares]
+            raise Together(keys, f"together are {total}; expected at most {MOST_RANDOM}")
+        return self
 
 
 class Rounds(Section):

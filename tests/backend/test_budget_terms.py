@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backend.budget import (
@@ -34,6 +34,7 @@ from backend.budget import (
 from backend.budget.terms import METRICS, METRICS_BY_FORM, NAMES, from_fields
 from backend.config import ProjectConfig
 from backend.config.types import Budget as Section
+from backend.config.types import Queue
 from backend.domain import ConfigError, NotFound, Outdated, Project
 from backend.labels.forms import Form, Span, gather
 from backend.quality import HEADLINES, measure
@@ -271,6 +272,49 @@ def test_live_shares_go_before_the_configuration_and_an_empty_one_leaves_it(stor
     config = with_shares(ProjectConfig(), shares_of(store, 1).value)
     assert (config.queue.audit_share, config.queue.exploration_share) == (0.25, 0.05)
     assert with_shares(ProjectConfig(), Shares()) == ProjectConfig()
+
+
+def test_an_empty_share_counts_what_the_configuration_says(store: Store) -> None:
+    """The strategy is left a tenth at least, of what holds and not of what was typed alone."""
+    queue = Queue(audit_share=0.5, exploration_share=0.1)
+    with pytest.raises(FieldErrors) as caught:
+        save_shares(store, 1, {"relabel": "0.4"}, queue=queue, revision=0, author="Ada", now=NOW)
+    assert caught.value.errors == {
+        "audit": "all shares together are 1.0 (left empty, audit counts 0.5, exploration counts 0.1); "
+        "expected at most 0.9"
+    }
+    assert shares_of(store, 1).revision == 0
+    save_shares(store, 1, {"relabel": "30 %"}, queue=queue, revision=0, author="Ada", now=NOW)
+    given = {"relabel": "0.4", "audit": "0.4", "exploration": ""}
+    save_shares(store, 1, given, queue=queue, revision=1, author="Ada", now=NOW)
+    assert shares_of(store, 1).value == Shares(audit=Decimal("0.4"), relabel=Decimal("0.4"))
+
+
+def test_the_defaults_count_where_nobody_tells_the_configuration(store: Store) -> None:
+    with pytest.raises(FieldErrors, match=r"together are 0\.95 \(left empty, exploration counts 0\.05\)"):
+        save_shares(store, 1, {"audit": 0.4, "relabel": 0.5}, revision=0, author="Ada", now=NOW)
+    save_shares(store, 1, {"audit": 0.4, "relabel": 0.5, "exploration": 0}, revision=0, author="Ada", now=NOW)
+
+
+SHARE = st.decimals(0, Decimal("0.4"), places=2)
+
+
+@given(SHARE, st.none() | SHARE, st.none() | SHARE, SHARE, SHARE)
+def test_a_configuration_that_was_changed_since_gives_way_to_the_shares_that_were_set(
+    relabel: Decimal, audit: Decimal | None, exploration: Decimal | None, mine: Decimal, other: Decimal
+) -> None:
+    """What was set holds, the strategy keeps its tenth, and what fits stays as it is configured."""
+    live = Shares(audit, exploration, relabel)
+    assume(sum(value for value in vars(live).values() if value is not None) <= Decimal("0.9"))
+    queue = Queue(audit_share=float(mine), exploration_share=float(other))
+    found = with_shares(ProjectConfig(queue=queue), live).queue.shares
+    assert {name: found[name] for name, value in vars(live).items() if value is not None} == {
+        name: value for name, value in vars(live).items() if value is not None
+    }
+    assert float(sum(found.values())) <= 0.9 + 1e-12
+    plain = {name: queue.shares[name] if value is None else value for name, value in vars(live).items()}
+    if sum(plain.values()) <= Decimal("0.9"):
+        assert found == plain
 
 
 # --- from the configuration -------------------------------------------------------------------------

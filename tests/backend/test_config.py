@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from backend import config
 from backend.config import Catalogue, Config, environment
 from backend.config.scalars import number
-from backend.config.types import PROJECT_SECTIONS, SECTIONS, ProjectConfig
+from backend.config.types import MOST_RANDOM, PROJECT_SECTIONS, SECTIONS, ProjectConfig
 from backend.config.yaml_file import _Loader
 from backend.domain import ConfigError
 
@@ -186,6 +186,25 @@ def test_each_kind_of_mistake_is_one_clear_line(errors, text, line):
     found = errors(text)
     assert len(found) == 1
     assert re.search(line, found[0])
+
+
+def test_shares_that_leave_the_strategy_nothing_are_told_once_where_they_were_given(errors, read):
+    """By the file, the environment and a project that adds to them; one that inherits them tells no more."""
+    assert errors("queue: {audit_share: .5, exploration_share: .4, relabel_share: .5}") == [
+        "queue.audit_share, queue.exploration_share, queue.relabel_share: together are 1.4; "
+        "expected at most 0.9"
+    ]
+    file = "queue: {audit_share: .5}\nprojects: {12: {queue: {size: 50}}}"
+    assert errors(file, NEXTLABEL_QUEUE_RELABEL_SHARE="0.5") == [
+        "queue.audit_share, queue.exploration_share, NEXTLABEL_QUEUE_RELABEL_SHARE (queue.relabel_share): "
+        "together are 1.05; expected at most 0.9"
+    ]
+    assert errors("queue: {audit_share: .5}\nprojects: {12: {queue: {relabel_share: .4}}}") == [
+        "projects.12.queue.audit_share, projects.12.queue.exploration_share, "
+        "projects.12.queue.relabel_share: together are 0.95; expected at most 0.9"
+    ]
+    most = read("queue: {audit_share: .3, exploration_share: .3, relabel_share: .3}").queue
+    assert sum(most.shares.values()) == MOST_RANDOM
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\xff"])
