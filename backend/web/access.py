@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from flask import Request
 from werkzeug.datastructures import WWWAuthenticate
@@ -14,28 +15,31 @@ from backend.domain import WEBHOOK_SECRET_HEADER
 from backend.store import Connection, Store, digest
 from backend.web.attempts import Attempts
 
+_OUR_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
 
 @dataclass(frozen=True)
 class Operator:
-    """Knows who runs the installation by the configured password; `attempts` counts the wrong ones."""
+    """Knows who runs the installation by the configured password; `attempts` counts the wrong ones.
+
+    public_url: where Label Studio reaches us: another name of ours where there is no password
+    """
 
     password: str | None = field(repr=False)
     attempts: Attempts = field(default_factory=Attempts)
+    public_url: str | None = None
 
     def require(self, request: Request) -> None:
         """Raise Unauthorized unless the request may use what the operator may.
 
         HTTP basic auth with the operator's password, under any user name. Without a configured password,
-        requests from this machine only; one that a reverse proxy passed on does not count as such.
+        requests from this machine only, as `why_not_here` tells them.
         raises: TooManyRequests after many wrong passwords from the request's address, whatever comes next
         """
         if self.password is None:
-            if not is_local(request):
-                raise Unauthorized(
-                    "no password is configured: set NEXTLABEL_PASSWORD to be served from elsewhere"
-                )
+            if why_not := why_not_here(request, self.public_url):
+                raise Unauthorized(f"{why_not}; no password is configured: set NEXTLABEL_PASSWORD")
             return
         given, address = request.authorization, request.remote_addr or ""
         if given is not None and given.type == "basic":
@@ -55,14 +59,36 @@ def find_sender(request: Request, store: Store) -> Connection | None:
     return store.projects.of_webhook(secret) if secret else None
 
 
-def is_local(request: Request) -> bool:
-    """Whether the request comes from this machine, and not through a proxy on it."""
+def why_not_here(request: Request, public_url: str | None) -> str:
+    """Say what tells that a request is not of this machine's own; '' where it is.
+
+    A page from elsewhere sends from this machine, too, in a browser on it. It may have its own name point
+    here, and read the answers: the Host gives it away. Or it sends across sites, unread: the Origin does.
+    """
+    if not _is_local(request):
+        return "the request comes from elsewhere, or through a proxy"
+    ours = _OUR_NAMES | {_name(urlsplit(public_url or "").netloc)} - {""}
+    if _name(request.host) not in ours:
+        expected = ", ".join(sorted(ours))
+        return f"Host {request.host!r}: not a name of ours; expected one of {expected} (see web.public_url)"
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.lower().partition("://")[2] != request.host.lower():
+        return f"Origin {origin!r}: another site's page asks; expected none, or http://{request.host}"
+    return ""
+
+
+def _is_local(request: Request) -> bool:
     if any(header in request.headers for header in _FORWARDED):
         return False
     try:
         return ipaddress.ip_address(request.remote_addr or "").is_loopback
     except ValueError:
         return False
+
+
+def _name(host: str) -> str:
+    """Give a host without its port, in lower case."""
+    return (host if host.endswith("]") else host.rpartition(":")[0] or host).lower()
 
 
 def _equal(given: str, expected: str) -> bool:

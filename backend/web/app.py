@@ -56,7 +56,7 @@ def create_app(store: Store, settings: WebSettings, *, now: Clock = _utc_now) ->
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     metrics, inbox = Metrics(store, settings, now=now), Inbox(store, patience=settings.patience_seconds)
     app.extensions[INBOX] = inbox
-    operator = Operator(settings.password)
+    operator = Operator(settings.password, public_url=settings.public_url)
     app.register_blueprint(ml_backend(store, settings, operator))
     app.register_blueprint(webhook(store, operator, inbox, metrics.webhooks, now=now))
     app.register_blueprint(metrics_page(metrics, operator))

@@ -15,7 +15,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 from backend.domain import Clock, NotFound
 from backend.store import Connection, Store, digest
 from backend.store.access import LOGIN_HOURS, Login, Rights, Token
-from backend.web.access import is_local
+from backend.web.access import why_not_here
 from backend.web.attempts import Attempts
 from backend.web.identity import identify
 from backend.web.settings import WebSettings
@@ -26,8 +26,6 @@ OPERATOR, LOCAL, COMMAND_LINE = "operator", "this machine", " (command line)"
 """How who runs the installation signs: by the password, without one, and how their `nextlabel token` ends."""
 
 Via: TypeAlias = Literal["password", "Label Studio", "token", "this machine"]
-
-_OUR_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class Gate:
         login = self._store.access.find_login(key, now=self._now()) if isinstance(key, str) else None
         if login is not None:
             return self._logged_in(login)
-        if self._settings.password is None and self._is_here(request):
+        if self._settings.password is None and not why_not_here(request, self._settings.public_url):
             return Visitor(LOCAL, LOCAL)
         return None
 
@@ -156,11 +154,6 @@ class Gate:
 
     def _manages(self, name: str) -> bool:
         return not self._settings.managers or name in self._settings.managers
-
-    def _is_here(self, request: Request) -> bool:
-        # a page elsewhere can point a name of its own at this machine: it must be called by our names
-        name = request.host if request.host.endswith("]") else request.host.rpartition(":")[0] or request.host
-        return is_local(request) and name in _OUR_NAMES
 
     # --- forms ---------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ class WebSettings:
     timeout_seconds:  how long a log-in waits for Label Studio
     managers:         e-mail addresses, as Label Studio spells them, of its users who may change anything;
                       empty: all of its users
+    public_url:       where Label Studio reaches this; without a password its host is a name of ours
     """
 
     password: str | None = field(default=None, repr=False)
@@ -26,3 +27,4 @@ class WebSettings:
     label_studio_url: str | None = None
     timeout_seconds: float = 10
     managers: frozenset[str] = frozenset()
+    public_url: str | None = None
