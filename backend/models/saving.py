@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,18 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.domain import EncoderError
-from strategies.types import BadInput
+from backend.durable import flush, flush_names, flush_tree
 
 Made = TypeVar("Made")
 
+_SPOILT = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What reading raises where bytes of a file were lost or changed: a header can then say anything."""
+
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write the named arrays, through a file beside it that takes its place."""
+    """Write the named arrays, through a file beside it that takes its place once it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as file:
-        np.savez(file, allow_pickle=False, **dict(arrays))
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, **dict(arrays))
+            flush(file)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    flush_names(path.parent)
+    flush_names(path.parent.parent)  # it may have been made just now
 
 
 def read_arrays(path: Path, name: str, make: Callable[[Mapping[str, NDArray[Any]]], Made]) -> Made:
@@ -33,19 +47,24 @@ def read_arrays(path: Path, name: str, make: Callable[[Mapping[str, NDArray[Any]
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             return make(kept)
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, BadInput) as error:
+    except _SPOILT as error:
         raise EncoderError(f"cannot load the {name} head {path}: {error}; fit it anew") from error
 
 
 @contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to write to, which takes the place of `folder` if nothing goes wrong."""
+    """Give an empty folder to write to, which takes the place of `folder` if nothing goes wrong.
+
+    What was written is on the disk before it does, and that it did is when this ends.
+    """
     unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
         yield unfinished
+        flush_tree(unfinished)
         _swap(unfinished, folder)
+        flush_names(folder.parent)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.domain import StoreError
+from backend.durable import flush
 from strategies.types import Floats
 
 
@@ -60,8 +61,7 @@ class EmbeddingFile:
             with self._file.open("r+b") as stream:
                 stream.seek(len(self._rows) * self._row_bytes)
                 stream.write(rows.astype(np.float16).tobytes())
-                stream.flush()
-                os.fsync(stream.fileno())
+                flush(stream)
         except OSError as error:
             raise StoreError(f"embeddings {self._file}: {error.strerror}") from error
         self._rows = self._map(len(self._rows) + len(rows))
@@ -73,8 +73,7 @@ class EmbeddingFile:
                 for position, row in zip(positions, rows.astype(np.float16), strict=True):
                     stream.seek(position * self._row_bytes)
                     stream.write(row.tobytes())
-                stream.flush()
-                os.fsync(stream.fileno())
+                flush(stream)
         except OSError as error:
             raise StoreError(f"embeddings {self._file}: {error.strerror}") from error
 

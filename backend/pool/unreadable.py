@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from backend.domain import StoreError
+from backend.durable import flush
 
 
 class Trouble(NamedTuple):
@@ -69,5 +69,4 @@ def _write(file: Path, mode: str, told: Mapping[int, Trouble | None]) -> None:
     lines = [json.dumps([row, *(trouble or (None, False))]) + "\n" for row, trouble in told.items()]
     with file.open(mode, encoding="utf-8") as stream:
         stream.writelines(lines)
-        stream.flush()
-        os.fsync(stream.fileno())
+        flush(stream)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.domain import StoreError
+from backend.durable import flush
 from backend.models.remote.reading import Answer
 
 
@@ -81,8 +82,7 @@ class AnswerLog:
                     start = file.tell()
                     file.write(items)
                     kept[row] = _Kept(confidences, start, len(items))
-                file.flush()
-                os.fsync(file.fileno())
+                flush(file)
         except OSError as error:
             if whole is not None:
                 with suppress(OSError):  # what comes after a torn answer would not be found again
