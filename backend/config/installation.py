@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from backend.config.section import Address, Name, Section, listed
+from backend.config.section import Address, Host, Section, Template, check_address, listed
 from backend.config.words import Expected
 
 
@@ -56,11 +56,11 @@ class Store(Section):
 class Web(Section):
     """What Label Studio and people reach nextlabel at."""
 
-    host: Annotated[Name, Expected("a host name or IP address")] = Field(
+    host: Host = Field(
         default="127.0.0.1", description="Network address to listen on; 0.0.0.0 listens on all."
     )
     port: int = Field(default=9090, ge=1, le=65535, description="Port to listen on.")
-    public_url: Address = Field(
+    public_url: Template = Field(
         default="http://{host}:{port}",
         description="Address under which Label Studio reaches this; used for the webhook.",
     )
@@ -88,6 +88,8 @@ class Web(Section):
     @field_validator("public_url")
     @classmethod
     def _fill(cls, url: str, so_far: ValidationInfo) -> str:
+        if "{" not in url:
+            check_address(url)
         known = so_far.data
         return (
             url.replace("{host}", str(known.get("host")))

@@ -4,17 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from backend.config.words import Expected
 
-Address: TypeAlias = Annotated[
+Name: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
+
+
+def check_host(name: str) -> str:
+    """Give `name`; ValueError where no host can be called so, as with two dots in a row."""
+    name.encode("idna")
+    return name
+
+
+def check_address(url: str) -> str:
+    """Give `url`; ValueError where nothing can be reached there, for its host, port or brackets."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("no host, or no port")
+    check_host(parts.hostname)
+    return url
+
+
+Template: TypeAlias = Annotated[
     str,
     StringConstraints(pattern=r"^https?://[^\s@/]+(/[^\s@]*)?$"),
     Expected("an http:// or https:// address without user and password"),
 ]
-Name: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
+"""An address in which names may stand in braces, for somebody else to fill."""
+Address: TypeAlias = Annotated[Template, AfterValidator(check_address)]
+Host: TypeAlias = Annotated[Name, AfterValidator(check_host), Expected("a host name or IP address")]
 
 
 class Section(BaseModel):

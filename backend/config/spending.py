@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field, StringConstraints
 
-from backend.config.section import Address, Name, Section
+from backend.config.section import Address, Host, Name, Section
 from backend.config.words import Expected
 
 Amount: TypeAlias = Annotated[float | None, Field(gt=0), Expected("a number above 0, or null")]
@@ -15,10 +15,19 @@ Share: TypeAlias = Annotated[float | None, Field(gt=0, lt=1), Expected("a number
 Text: TypeAlias = Annotated[
     str, StringConstraints(min_length=1, max_length=500), Expected("a sentence of up to 500 characters")
 ]
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_ATOM = rf"""[^\s{_CONTROL}()<>\[\]:;@\\,."]+"""
+_PLACE = rf"{_ATOM}(\.{_ATOM})*@{_ATOM}(\.{_ATOM})*"
+_CALLED = rf"""("[^"\\{_CONTROL}]*"|[^"()<>\[\]:;@\\,{_CONTROL}]*)"""
 Addresses: TypeAlias = Annotated[
     str | None,
-    StringConstraints(pattern=r"^[^@\s,]+@[^@\s,]+(,\s*[^@\s,]+@[^@\s,]+)*$"),
+    StringConstraints(pattern=rf"^{_PLACE}(,\s*{_PLACE})*$"),
     Expected("e-mail addresses with commas between them, or null"),
+]
+Sender: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=rf"^({_PLACE}|{_CALLED} *<{_PLACE}>)$"),
+    Expected("an e-mail address, such as nextlabel@example.org"),
 ]
 
 
@@ -72,12 +81,12 @@ class Notify(Section):
         description="Address that gets a JSON message with a text, as chat programs take it.",
     )
     email: Addresses = Field(default=None, description="Who gets an e-mail, with commas between them.")
-    smtp_host: Annotated[Name | None, Expected("a host name or IP address, or null")] = Field(
+    smtp_host: Annotated[Host | None, Expected("a host name or IP address, or null")] = Field(
         default=None, description="Mail server; without one no e-mail is sent."
     )
     smtp_port: int = Field(default=587, ge=1, le=65535, description="Its port; 465 speaks TLS at once.")
     smtp_user: Name | None = Field(
         default=None, description="Who logs in there, with NEXTLABEL_SMTP_PASSWORD as password."
     )
-    smtp_from: Name = Field(default="nextlabel@localhost", description="The sender's address.")
+    smtp_from: Sender = Field(default="nextlabel@localhost", description="The sender's address.")
     smtp_tls: bool = Field(default=True, description="Whether the mail server must encrypt.")

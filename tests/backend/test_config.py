@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from backend import config
 from backend.config import Catalogue, Config, environment
 from backend.config.scalars import number
-from backend.config.types import MOST_RANDOM, PROJECT_SECTIONS, SECTIONS, ProjectConfig
+from backend.config.types import MOST_RANDOM, PROJECT_SECTIONS, SECTIONS, Notify, ProjectConfig
 from backend.config.yaml_file import _Loader
 from backend.domain import ConfigError
 
@@ -186,6 +187,119 @@ def test_each_kind_of_mistake_is_one_clear_line(errors, text, line):
     found = errors(text)
     assert len(found) == 1
     assert re.search(line, found[0])
+
+
+IMPOSSIBLE = [
+    "http://[::1/x",
+    "http://[not-an-ip]/x",
+    "http://a..b/x",
+    "http://.a/x",
+    f"http://{'a' * 64}.org/x",
+    "http://a:99999/x",
+    "http://a:b/x",
+    "http://a:0/x",
+    "http://:80/x",
+]
+POSSIBLE = [
+    "http://[::1]:80/x",
+    "http://label_studio:8080",
+    "https://müller.de/x?y=z",
+    "http://a./x",
+    "http://a:",
+]
+
+
+@pytest.mark.parametrize("key", ["notify.webhook_url", "label_studio.url", "web.public_url"])
+@pytest.mark.parametrize("url", IMPOSSIBLE)
+def test_an_address_that_nothing_can_be_reached_at_is_refused(errors, key, url):
+    section, name = key.split(".")
+    [line] = errors(f"{section}: {{{name}: '{url}'}}")
+    assert re.search(rf"^{key}: .*; expected an http:// or https:// address without user and password", line)
+
+
+@pytest.mark.parametrize("url", POSSIBLE)
+def test_an_address_that_may_be_reached_is_taken_as_it_is(read, url):
+    text = f"notify: {{webhook_url: '{url}'}}\nlabel_studio: {{url: '{url}'}}\nweb: {{public_url: '{url}'}}"
+    found = read(text)
+    assert found.notify.webhook_url == found.label_studio.url == found.web.public_url == url
+
+
+def test_the_public_address_is_made_of_host_and_port_wherever_they_stand(read):
+    assert read("web: {host: '0.0.0.0', public_url: 'https://x.org:{port}/{host}'}").web.public_url == (
+        "https://x.org:9090/0.0.0.0"
+    )
+
+
+def test_a_host_that_cannot_be_called_so_is_refused(errors):
+    assert errors("web: {host: a..b}\nnotify: {smtp_host: a..b}") == [
+        'web.host: "a..b"; expected a host name or IP address',
+        'notify.smtp_host: "a..b"; expected a host name or IP address, or null',
+    ]
+
+
+SENDERS = [
+    "nextlabel@localhost",
+    "a.b+c@example.org",
+    "<a@b>",
+    "Next Label <a@b.org>",
+    "이름 <a@b.org>",
+    '"Labels, Inc." <a@b>',
+]
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+def test_a_sender_may_have_a_name(read, sender):
+    """And a letter takes it as one address without a fault."""
+    assert read(f"notify: {{smtp_from: '{sender}'}}").notify.smtp_from == sender
+    letter = EmailMessage()
+    letter["From"] = sender
+    assert len(letter["From"].addresses) == 1
+    assert not letter["From"].defects
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "no reply",
+        "no reply <",
+        "no reply <a>",
+        "a@",
+        "@b",
+        "<@b",
+        "a b@c",
+        "a@b..c",
+        "a@b, c@d",
+        "a@b\\nX: y",
+        "",
+    ],
+)
+def test_what_is_no_senders_address_is_refused(errors, sender):
+    [line] = errors(f'notify: {{smtp_from: "{sender}"}}')
+    assert re.search(
+        r"^notify.smtp_from: .*; expected an e-mail address, such as nextlabel@example.org", line
+    )
+
+
+@pytest.mark.parametrize("email", ["<@b", "a@b..c", "a", "a@b c@d", "A <a@b>"])
+def test_whom_no_mail_can_reach_is_refused(errors, email):
+    [line] = errors(f'notify: {{email: "{email}"}}')
+    assert line.endswith("expected e-mail addresses with commas between them, or null")
+
+
+@example("two\u2028lines <a@b>")
+@example("two\x85lines <a@b>")
+@given(st.text(st.sampled_from('ab@.<>, ":;\\()é'), max_size=12) | st.text(max_size=12))
+def test_every_sender_that_is_taken_makes_a_letter(sender):
+    """Whatever is typed is refused here, or a letter can be from it."""
+    try:
+        Notify(smtp_from=sender)
+    except ValidationError:
+        return
+    letter = EmailMessage()
+    letter["From"] = sender
+    [address] = letter["From"].addresses
+    assert address.username
+    assert address.domain
 
 
 def test_shares_that_leave_the_strategy_nothing_are_told_once_where_they_were_given(errors, read):
