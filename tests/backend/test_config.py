@@ -390,6 +390,17 @@ def test_the_environment_goes_before_the_file(read):
     assert found.web.port == 80, "an empty variable counts as not set"
 
 
+def test_a_project_goes_before_the_file_and_the_environment(read):
+    """What one project is told holds for it alone, whatever the whole installation is told."""
+    found = read(
+        "queue: {size: 200, seed: 3}\nprojects: {12: {queue: {size: 50}}}",
+        NEXTLABEL_QUEUE_SIZE="70",
+        NEXTLABEL_QUEUE_SEED="4",
+    )
+    assert (found.for_project(12).queue.size, found.for_project(12).queue.seed) == (50, 4)
+    assert (found.for_project(13).queue.size, found.for_project(13).queue.seed) == (70, 4)
+
+
 def test_an_unknown_variable_is_told_with_the_nearest(errors):
     assert errors(NEXTLABEL_QUEUE_SISE="5") == [
         "NEXTLABEL_QUEUE_SISE: unknown variable; expected NEXTLABEL_SECTION_KEY; "
