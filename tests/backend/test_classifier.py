@@ -170,6 +170,32 @@ def test_it_stops_early_where_the_rows_set_aside_get_no_better(sentence: Path) -
     assert np.isnan(model.dynamics[0]).any(axis=1).sum() == pytest.approx(12, abs=3)
 
 
+def test_the_weights_of_the_best_epoch_are_kept(sentence: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left in the end loses on the rows set aside what the best epoch lost, not the last one."""
+    from backend.models.fine_tuning import training
+
+    held_out_loss = training.held_out_loss
+    seen: list[float] = []
+    asked: list[tuple[Any, ...]] = []
+
+    def recorded(*given: Any) -> float:
+        asked.append(given)
+        seen.append(held_out_loss(*given))
+        return seen[-1]
+
+    monkeypatch.setattr(training, "held_out_loss", recorded)
+    made, _ = texts(60)
+    targets = np.random.default_rng(0).integers(0, 3, 60)
+    model = Classifier(
+        LABELS, model=str(sentence), epochs=40, rate=2e-2, holdout=0.2, patience=2, device="cpu"
+    )
+    model.fit(made, targets, seed=0)
+    assert len(seen) >= 3
+    assert min(seen) < min(seen[-2:]), "two epochs were no better, or nothing is told apart"
+    assert held_out_loss(*asked[-1]) == pytest.approx(min(seen), rel=1e-6)
+    assert model._network is asked[-1][0]
+
+
 def test_balance_lifts_a_rare_class(sentence: Path) -> None:
     """Words that tell nothing: without weights the frequent class is the answer, with them it is open."""
     made = [" ".join(WORDS[7:9])] * 60
