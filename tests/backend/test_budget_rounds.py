@@ -35,7 +35,7 @@ class Bench:
         self.store, self.labelstudio, self.clock = store, labelstudio, Clock()
         labelstudio.update_project = self._update
         store.projects.connect(labelstudio.info, {}, now=self.clock())
-        lease = store.leases.take(1, "me", now=self.clock(), seconds=3600)
+        lease = store.leases.take(1, "me", now=self.clock(), seconds=600)
         assert lease is not None
         self.lease = lease
         self.loop = ProjectLoop(

@@ -27,7 +27,7 @@ class Room:
     def __init__(self, store: Store, labelstudio: Any, encoder: Any, folder: Path) -> None:
         self.store, self.labelstudio, self.encoder, self.folder = store, labelstudio, encoder, folder
         store.projects.connect(labelstudio.info, {}, now=labelstudio.now)
-        lease = store.leases.take(1, "me", now=labelstudio.now, seconds=3600)
+        lease = store.leases.take(1, "me", now=labelstudio.now, seconds=600)
         assert lease is not None
         self.lease: Lease = lease
         self.start(CONFIG)

@@ -48,7 +48,7 @@ def play(store: Store, labelstudio: Any, encoder: Any, tmp_path: Path) -> Play:
     def run(config: ProjectConfig, labels: int, label_config: str = SEVERAL) -> ProjectLoop:
         labelstudio.info = replace(labelstudio.info, label_config=label_config)
         store.projects.connect(labelstudio.info, {}, now=labelstudio.now)
-        lease = store.leases.take(1, "me", now=labelstudio.now, seconds=3600)
+        lease = store.leases.take(1, "me", now=labelstudio.now, seconds=600)
         assert lease is not None
         loop = ProjectLoop(
             store,

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backend.config.types import Rounds
 from backend.domain import LeaseLost, Project
 from backend.store import Store
+from backend.store.leases import FORGOTTEN, LONGEST, SKEW
+from backend.training.run import LEASE_SECONDS
 
 pytestmark = pytest.mark.databases
 
@@ -82,6 +85,60 @@ def test_workers_are_those_that_were_alive_lately(store):
     assert store.leases.workers(now=after(20)) == ["b"]
     store.leases.beat("a", now=after(20))
     assert sorted(store.leases.workers(now=after(20))) == ["a", "b"]
+
+
+def test_a_worker_seen_in_the_future_is_not_alive(store):
+    """It was killed, or will beat again in a moment; a clock that is a little ahead does no harm."""
+    store.leases.beat("killed", now=after(3600))
+    store.leases.beat("a little ahead", now=after(5))
+    assert store.leases.workers(now=START) == ["a little ahead"]
+
+
+def test_of_workers_that_were_killed_nothing_is_kept(store):
+    store.leases.beat("killed", now=START)
+    store.leases.beat("killed, with a clock ahead", now=START + 9 * FORGOTTEN)
+    store.leases.beat("killed lately", now=after(60))
+    store.leases.beat("a", now=START + FORGOTTEN + timedelta(seconds=1))
+    everybody = store.leases.workers(now=START, within=99 * FORGOTTEN)
+    assert sorted(everybody) == ["a", "killed lately"]
+
+
+def test_no_lease_that_can_be_configured_is_beyond_belief():
+    [most] = [rule.le for rule in Rounds.model_fields["lease_seconds"].metadata if hasattr(rule, "le")]
+    assert most == LONGEST.total_seconds()
+    assert most >= LEASE_SECONDS
+
+
+def test_a_lease_that_ends_later_than_any_could_is_free(store):
+    """Its holder was killed, and had a clock that was ahead: nobody waits for that day."""
+    longest = LONGEST.total_seconds()
+    store.leases.take(1, "a", now=START + SKEW, seconds=longest)
+    assert store.leases.take(1, "b", now=START, seconds=10) is None, "a clock may be a little ahead"
+    assert store.leases.take(1, "b", now=after(-1), seconds=10).epoch == 2
+    store.projects.forget(1)
+    store.projects.connect(Project(1, "p", "<View/>", "", "", True, 1, 0, 0), {}, now=START)
+    store.leases.take(1, "a", now=START + timedelta(days=3), seconds=10)
+    assert store.leases.holder(1, now=START) is None
+    assert store.leases.take(1, "b", now=START, seconds=10).epoch == 2
+    assert store.leases.holder(1, now=START) == "b"
+
+
+def test_whose_clock_was_put_back_is_fenced_off_until_it_renews_and_for_good_once_overtaken(store):
+    """Anybody may take its lease meanwhile, so it must change nothing."""
+    mine = store.leases.take(1, "a", now=START + timedelta(days=3), seconds=10)
+    with pytest.raises(LeaseLost, match="ends at 2026-03-04 12:00:10 UTC, later than any could"):
+        store.leases.check(mine, now=START)
+    store.leases.renew(mine, now=after(1), seconds=10)
+    store.leases.check(mine, now=after(1))
+    store.leases.renew(mine, now=START + timedelta(days=3), seconds=10)
+    theirs = store.leases.take(1, "b", now=after(2), seconds=10)
+    for moment in (after(2), START + timedelta(days=3)):
+        with pytest.raises(LeaseLost, match=r"taken over by b \(epoch 2\)"):
+            store.leases.check(mine, now=moment)
+        with pytest.raises(LeaseLost, match=r"taken over by b \(epoch 2\)"):
+            store.leases.renew(mine, now=moment, seconds=10)
+    store.leases.release(mine, now=after(3))
+    store.leases.check(theirs, now=after(3))
 
 
 def test_of_many_threads_exactly_one_takes_the_lease(store):
