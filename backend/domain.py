@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeAlias
 
 Json: TypeAlias = Mapping[str, Any]
@@ -231,6 +231,11 @@ Clock: TypeAlias = Callable[[], datetime]
 def utc_now() -> datetime:
     """Tell the time, with its zone."""
     return datetime.now(UTC)
+
+
+def is_over(wait: timedelta, began: datetime, *, now: datetime) -> bool:
+    """Whether a `wait` is over; one that begins in the future is: a clock was ahead when it was written."""
+    return not timedelta() <= now - began < wait
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pydantic import SecretStr
 
@@ -11,7 +11,7 @@ from backend.budget.allowance import Allowance, allowance
 from backend.budget.closing import Switch, settle
 from backend.budget.notify import tell
 from backend.config import ProjectConfig
-from backend.domain import Clock, Project
+from backend.domain import Clock, Project, is_over
 from backend.store import Connection, Store
 
 FRESH = timedelta(seconds=10)
@@ -38,7 +38,7 @@ class Gate:
         self._last: Allowance | None = None
         self._unsettled = False
         self._seen: tuple[object, ...] = ()
-        self._until: datetime | None = None
+        self._reckoned_at = now()
 
     @property
     def soon(self) -> bool:
@@ -51,9 +51,9 @@ class Gate:
         Where the queue is to be closed or opened, a poll is made due at once: `settle` follows it.
         """
         now, seen = self._now(), (known.change, known.woken_at, known.wanted)
-        if self._last is None or self._until is None or seen != self._seen or now >= self._until:
+        if self._last is None or seen != self._seen or is_over(FRESH, self._reckoned_at, now=now):
             self._last = allowance(self._store, self._project_id, now=now)
-            self._seen, self._until = seen, now + FRESH
+            self._seen, self._reckoned_at = seen, now
             self._unsettled = self._differs(self._last)
             woken, polled = known.woken_at, known.polled_at
             if self._unsettled and (woken is None or (polled is not None and woken <= polled)):

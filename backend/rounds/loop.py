@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from backend.budget import Gate
 from backend.config import ProjectConfig
-from backend.domain import Clock, LabelStudioError, Progress, RoundState, StepTiming, silent
+from backend.domain import Clock, LabelStudioError, Progress, RoundState, StepTiming, is_over, silent
 from backend.encoders import Encoder, Takes
 from backend.labels import LabelKind
 from backend.labels.reading import read_all
@@ -186,7 +186,7 @@ class ProjectLoop:
         """Whether no label has come for a while; now and then also while labels do come."""
         now = self._now()
         finished = done.finished_at or now
-        return now - finished >= QUIET or now - self._idled_at >= SELDOM
+        return is_over(QUIET, finished, now=now) or is_over(SELDOM, self._idled_at, now=now)
 
     def _name(self, people: set[int]) -> None:
         """Ask once for what new annotators are called."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.domain import Clock
+from backend.domain import Clock, is_over
 from backend.labels import Form
 from backend.labels.forms import groups
 from backend.models import answers
@@ -86,7 +86,7 @@ class MapMaker:
             return True
         before, drawn_at = stands
         grown = labelled < before or labelled >= max(GROWTH * before, before + 1)
-        return grown and self._now() - drawn_at >= EVERY
+        return grown and is_over(EVERY, drawn_at, now=self._now())
 
     def _front(self) -> dict[int, str]:
         current = self._store.queue.current(self._project_id)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from backend.domain import Clock, Progress, Project, Task, VersionState, silent
+from backend.domain import Clock, Progress, Project, Task, VersionState, is_over, silent
 from backend.labelstudio import LabelStudio
 from backend.store import Store, SyncCounts
 
@@ -41,10 +41,10 @@ def sync(
     reader = _Reader(store, labelstudio, project_id, now, progress, pause)
     cursor = labelstudio.cursor()
     counts = reader.changed(known.cursor, project.task_number if known.cursor is None else None)
-    store.projects.polled(project_id, cursor=cursor, now=started)
+    store.projects.polled(project_id, cursor=cursor, now=started, woken=known.woken_at)
     if known.cursor is None:
         store.projects.reconciled(project_id, now=started)
-    elif started - (known.reconciled_at or known.connected_at) >= reconcile_every:
+    elif is_over(reconcile_every, known.reconciled_at or known.connected_at, now=started):
         counts += reader.reconcile()
         store.projects.reconciled(project_id, now=started)
     elif labelstudio.count(project_id).tasks != store.tasks.count(project_id):

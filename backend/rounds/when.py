@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from backend.budget import Gate
 from backend.config import ProjectConfig
-from backend.domain import Clock, RoundState
+from backend.domain import Clock, RoundState, is_over
 from backend.store import Round, Store, Version
 
 REVIEWED = "reviewed"
@@ -53,7 +53,7 @@ class When:
             return True
         alone = known.webhook_seen_at is None or self._gate.soon
         seconds = rounds.poll_seconds if alone else rounds.poll_seconds_with_webhook
-        return self._now() - known.polled_at >= timedelta(seconds=seconds)
+        return is_over(timedelta(seconds=seconds), known.polled_at, now=self._now())
 
     def due(self, *, resting: bool = False) -> str | None:
         """Say why a round should run now; None while there is nothing to do. Looks at the store alone.

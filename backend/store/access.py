@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import sqlalchemy as sa
 
-from backend.domain import NotFound
+from backend.domain import NotFound, is_over
 from backend.store.database import Database, insert
 from backend.store.page_tables import api_token, login, person, secret
 from backend.store.projects import digest
@@ -163,7 +163,7 @@ class Access:
             row = db.execute(query).mappings().one_or_none()
         if row is None:
             return None
-        if row["used_at"] is None or now - row["used_at"] > USED_EVERY:
+        if row["used_at"] is None or is_over(USED_EVERY, row["used_at"], now=now):
             with self._database.write() as db:
                 db.execute(sa.update(api_token).where(api_token.c.id == row["id"]).values(used_at=now))
         return _token(row)

@@ -157,9 +157,16 @@ class Projects:
         """Make a poll due, though nothing was heard."""
         self._set(project_id, woken_at=now)
 
-    def polled(self, project_id: int, *, cursor: datetime | None, now: datetime) -> None:
-        """Everything up to `cursor` has been read."""
+    def polled(
+        self, project_id: int, *, cursor: datetime | None, now: datetime, woken: datetime | None = None
+    ) -> None:
+        """Everything up to `cursor` has been read.
+
+        woken: the wake-up that this answers: one of a clock that was ahead would ask for polls until then
+        """
         values: dict[str, Any] = {"polled_at": now}
+        if woken is not None and woken > now:
+            values["woken_at"] = sa.case((project.c.woken_at == woken, now), else_=project.c.woken_at)
         if cursor is not None:
             values["cursor"] = cursor
         self._set(project_id, **values)
