@@ -24,6 +24,8 @@ from backend.store.versions import note_versions
 
 UNSEEN_FOR = timedelta(seconds=15)
 """How long a listing may lack an annotation that a webhook announced."""
+LONGEST_LISTING = timedelta(minutes=10)
+"""What seems to be seen later than this after a page was asked for was seen on a clock that was ahead."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def take_listing(
         if row.id not in items
         and row.project_id == project_id
         and not row.deleted
-        and row.seen_at < asked_at - UNSEEN_FOR
+        and not asked_at - UNSEEN_FOR <= row.seen_at <= asked_at + LONGEST_LISTING
     ]
     return news, gone
 
@@ -235,7 +237,7 @@ def _is_news(known: Any, item: Annotation, *, asked_at: datetime | None = None) 
     if known is None:
         return True
     if known.deleted:
-        return asked_at is not None and known.seen_at < asked_at
+        return asked_at is not None and not asked_at <= known.seen_at <= asked_at + LONGEST_LISTING
     if item.updated_at == known.updated_at:
         # Label Studio takes the mark off one annotation when another gets it, and leaves its time alone
         return asked_at is not None and bool(item.ground_truth != known.ground_truth)

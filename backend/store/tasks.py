@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.domain import Json, Task
-from backend.store.annotations import bury, mark_tasks, take_listing, upsert
+from backend.store.annotations import LONGEST_LISTING, bury, mark_tasks, take_listing, upsert
 from backend.store.database import Database, chunks, insert
 from backend.store.projects import hold, raise_change
 from backend.store.schema import annotation, encoding, pool_row, project
@@ -194,7 +194,7 @@ def _removed_since(
         query = sa.select(pool_row.c.task_id).where(
             pool_row.c.project_id == project_id,
             pool_row.c.task_id.in_(chunk),
-            pool_row.c.removed_at >= asked_at,
+            pool_row.c.removed_at.between(asked_at, asked_at + LONGEST_LISTING),
         )
         found.update(db.scalars(query))
     return frozenset(found)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from backend.domain import Annotation, NotFound, Project, Task
 from backend.store import Store
-from backend.store.annotations import UNSEEN_FOR
+from backend.store.annotations import LONGEST_LISTING, UNSEEN_FOR
 from backend.store.schema import annotation as table
 
 pytestmark = pytest.mark.databases
@@ -95,6 +95,26 @@ def test_a_listing_does_not_bury_what_was_only_just_announced(store):
     assert list(seen(store)) == [1]
     assert listing(store, task(11), at=START + UNSEEN_FOR + SECOND).deleted_annotations == 1
     assert seen(store) == {}
+
+
+def test_a_clock_that_was_ahead_keeps_no_deletion_from_being_seen(store):
+    """What was heard on it is not what was heard while the listing was under way."""
+    store.annotations.heard(1, [answer(1)], now=START + LONGEST_LISTING)
+    listing(store, task(11), at=START)
+    assert list(seen(store)) == [1]
+    assert listing(store, task(11), at=START - SECOND).deleted_annotations == 1
+    assert seen(store) == {}
+
+
+def test_a_clock_that_was_ahead_keeps_nothing_deleted_that_is_there(store):
+    store.annotations.heard(1, [answer(1)], now=START)
+    listing(store, task(12), at=START)
+    store.annotations.heard_deleted(1, [1], now=START + LONGEST_LISTING)
+    store.tasks.remove(1, [12], now=START + LONGEST_LISTING)
+    listing(store, task(11, answer(1)), task(12), at=START)
+    assert (seen(store), store.tasks.live_ids(1)) == ({}, {11})
+    listing(store, task(11, answer(1)), task(12), at=START - SECOND)
+    assert (list(seen(store)), store.tasks.live_ids(1)) == ([1], {11, 12})
 
 
 def test_a_listing_of_one_task_says_nothing_of_another(store):
