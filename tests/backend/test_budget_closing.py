@@ -440,6 +440,23 @@ def test_a_worker_that_lost_its_lease_closes_nothing(desk: Desk) -> None:
     assert desk.store.closures.get(1) is None
 
 
+def test_a_worker_that_lost_its_lease_leaves_alone_what_was_opened_by_hand(desk: Desk) -> None:
+    """The lease is looked at just before Label Studio is changed, also where the store stays as it is."""
+
+    def lost() -> None:
+        raise LeaseLost("another worker has it")
+
+    desk.budget(labels=1)
+    desk.label()
+    desk.settle()
+    opened = desk.labelstudio.info = replace(desk.labelstudio.info, maximum_annotations=3)
+    desk.labelstudio.requests.clear()
+    with pytest.raises(LeaseLost):
+        desk.settle(check=lost, seen=opened)
+    assert desk.labelstudio.requests == []
+    assert desk.labelstudio.info == opened
+
+
 def test_a_project_that_is_given_back_is_open_and_closes_again_when_it_returns(desk: Desk) -> None:
     give_back(desk.store, desk.labelstudio, 1)
     assert desk.labelstudio.requests == []
