@@ -8,6 +8,7 @@ import logging
 import smtplib
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from backend.budget import wording
 from backend.budget.allowance import Allowance
 from backend.budget.terms import Kind
 from backend.config.spending import Notify
-from backend.domain import ConfigError, NextlabelError
+from backend.domain import ConfigError, NextlabelError, is_over
 from backend.store import Closure, Store
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ PAUSE = timedelta(minutes=1)
 """After the first failure; each further pause is twice as long."""
 
 TIMEOUT_SECONDS = 10
+_AS_THEY_ARE = "/?:@!$&'()*+,;=~%"
+"""What a path or query may hold beside letters; % because an address may be quoted already."""
+
 BY_HAND = frozenset((Kind.PAUSED, Kind.CLOSED))
 
 
@@ -69,7 +73,7 @@ def tell(
         before = closure.told.get(channel) or {}
         if before.get("ok") or before.get("tries", 0) >= TRIES:
             continue
-        if before and now < datetime.fromisoformat(before["at"]) + PAUSE * 2 ** (before["tries"] - 1):
+        if before and not is_over(_pause(before), datetime.fromisoformat(before["at"]), now=now):
             continue
         message = message_of(store, project_id, closure, allowed)
         outcome: dict[str, Any] = {"at": now.isoformat(), "tries": before.get("tries", 0) + 1}
@@ -82,6 +86,10 @@ def tell(
         closure_now = store.closures.get(project_id)
         told = dict(closure_now.told) if closure_now else {}
         store.closures.told(project_id, closure.number, {**told, channel: outcome})
+
+
+def _pause(before: Mapping[str, Any]) -> timedelta:
+    return PAUSE * int(2 ** (before["tries"] - 1))
 
 
 def message_of(store: Store, project_id: int, closure: Closure, allowed: Allowance) -> Message:
@@ -123,7 +131,10 @@ def post(message: Message, url: str) -> None:
     """Post a message as JSON; raises NotTold. The address may hold a secret, so no error shows its path."""
     body = json.dumps({"text": message.text, "key": message.key, **message.facts}).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "nextlabel"}
-    request = urllib.request.Request(url, body, headers)  # noqa: S310 - the configuration takes http(s) alone
+    try:
+        request = urllib.request.Request(_ascii(url), body, headers)  # noqa: S310 - http(s) alone is configured
+    except ValueError as error:
+        raise NotTold(f"notify.webhook_url: {_reason(error)}; expected an address to post to") from None
     host = request.host
     try:
         with _NO_REDIRECTS.open(request, timeout=TIMEOUT_SECONDS) as answer:
@@ -131,8 +142,15 @@ def post(message: Message, url: str) -> None:
     except urllib.error.HTTPError as error:
         with error:
             raise NotTold(f"webhook at {host}: answered {error.code}; expected 200") from None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise NotTold(f"webhook at {host}: {_reason(error)}") from None
+
+
+def _ascii(url: str) -> str:
+    """Write an address as it is sent: a path has no other letters than ASCII's, a host its name in IDNA."""
+    parts = urllib.parse.urlsplit(url)
+    path, query = (urllib.parse.quote(part, safe=_AS_THEY_ARE) for part in (parts.path, parts.query))
+    return parts._replace(netloc=parts.netloc.encode("idna").decode(), path=path, query=query).geturl()
 
 
 def mail(message: Message, config: Notify, password: SecretStr | None) -> None:
@@ -140,17 +158,27 @@ def mail(message: Message, config: Notify, password: SecretStr | None) -> None:
     assert config.smtp_host is not None
     if config.smtp_user is not None and password is None:
         raise ConfigError("NEXTLABEL_SMTP_PASSWORD: not set; expected the password of notify.smtp_user")
-    letter = EmailMessage()
-    letter["Subject"], letter["From"], letter["To"] = message.subject, config.smtp_from, config.email
-    letter["Message-ID"] = f"<{message.key}@nextlabel>"
-    letter.set_content(message.text)
+    try:
+        letter = _letter(message, config)
+    except (ValueError, IndexError) as error:  # the library's reader of addresses runs off their end
+        who = f"notify.smtp_from {config.smtp_from!r}, notify.email {config.email!r}"
+        raise NotTold(f"{who}: {_reason(error)}; expected e-mail addresses") from None
     try:
         with _server(config) as server:
             if config.smtp_user is not None and password is not None:
                 server.login(config.smtp_user, password.get_secret_value())
             server.send_message(letter)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, IndexError) as error:
         raise NotTold(f"mail server {config.smtp_host}:{config.smtp_port}: {_reason(error)}") from None
+
+
+def _letter(message: Message, config: Notify) -> EmailMessage:
+    letter = EmailMessage()
+    letter["Subject"], letter["From"] = _in_one_line(message.subject), _in_one_line(config.smtp_from)
+    letter["To"] = config.email
+    letter["Message-ID"] = f"<{message.key}@nextlabel>"
+    letter.set_content(message.text)
+    return letter
 
 
 def _server(config: Notify) -> smtplib.SMTP:
@@ -189,4 +217,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
         return f"answered {error.smtp_code}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    return " ".join(str(cause).split())[:200] or type(error).__name__
+    return _in_one_line(str(cause))[:200] or type(error).__name__
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())

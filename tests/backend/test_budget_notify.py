@@ -9,6 +9,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from email.policy import default
@@ -37,8 +38,6 @@ class Labelstudio:
         return self.info
 
     def update_project(self, project_id: int, **fields: Any) -> Project:
-        from dataclasses import replace
-
         self.info = replace(self.info, **fields)
         return self.info
 
@@ -49,6 +48,7 @@ class Post(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Posted)
         self.bodies: list[Any] = []
+        self.paths: list[str] = []
         self.answers: list[int] = []
 
 
@@ -56,6 +56,7 @@ class _Posted(BaseHTTPRequestHandler):
     server: Post
 
     def do_POST(self) -> None:
+        self.server.paths.append(self.path)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.bodies.append(json.loads(body))
         code = self.server.answers.pop(0) if self.server.answers else 200
@@ -201,6 +202,30 @@ def test_a_webhook_that_fails_is_tried_again_later_and_not_for_ever(store: Store
     assert (told["webhook"]["ok"], told["webhook"]["tries"]) == (False, TRIES)
 
 
+def test_each_further_pause_is_twice_as_long(store: Store) -> None:
+    with running(Post()) as server:
+        server.answers = [500] * TRIES
+        desk = Desk(store, Notify(webhook_url=f"http://127.0.0.1:{server.server_port}/"))
+        desk.budget(0, labels=10)
+        desk.settle()
+        for tries, pause in enumerate((60, 120, 240, 480), start=1):
+            for seconds, tried in ((pause - 1, tries), (1, tries + 1)):
+                desk.time += timedelta(seconds=seconds)
+                desk.settle()
+                assert len(server.bodies) == tried, f"{pause} s after try {tries}"
+
+
+def test_a_try_in_the_future_keeps_nobody_waiting(store: Store) -> None:
+    """It was made on a clock that was ahead, and was put back."""
+    with running(Post()) as server:
+        server.answers = [500]
+        desk = Desk(store, Notify(webhook_url=f"http://127.0.0.1:{server.server_port}/"))
+        desk.budget(0, labels=10)
+        desk.settle(minutes=60 * 24 * 3)
+        told = desk.settle(minutes=-60 * 24 * 3)
+        assert (told["webhook"]["ok"], len(server.bodies)) == (True, 2)
+
+
 def test_a_server_that_does_not_answer_at_all_holds_up_nothing_else(store: Store) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -286,3 +311,63 @@ def test_one_channel_that_fails_does_not_stop_the_other(store: Store) -> None:
         assert (told["webhook"]["ok"], told["email"]["ok"]) == (False, True)
         desk.settle(1)
         assert (len(post.bodies), len(mail.letters)) == (2, 1)
+
+
+def test_an_address_may_hold_any_letters(store: Store) -> None:
+    """They are quoted on the way; what is quoted already stays as it is."""
+    with running(Post()) as server:
+        url = f"http://127.0.0.1:{server.server_port}/훅/a%20b?to=알림&n=1"
+        desk = Desk(store, Notify(webhook_url=url))
+        desk.budget(0, labels=10)
+        assert desk.settle()["webhook"]["ok"]
+        assert server.paths == ["/%ED%9B%85/a%20b?to=%EC%95%8C%EB%A6%BC&n=1"]
+
+
+def test_a_title_of_several_lines_has_a_subject_of_one(store: Store) -> None:
+    with running(Mail()) as server:
+        config = letters(server).model_copy(update={"smtp_from": "no\nreply <no-reply@example.org>"})
+        desk = Desk(store, config)
+        desk.labelstudio.info = replace(desk.labelstudio.info, title="Line one\r\nline\x85two\u2028 three")
+        desk.store.projects.describe(desk.labelstudio.info)
+        desk.budget(0, labels=10)
+        assert desk.settle()["email"] == {"ok": True, "tries": 1, "at": START.isoformat()}
+        [letter] = server.letters
+        assert letter["Subject"] == "Labelling of “Line one line two three” is closed"
+        assert letter["From"] == "no reply <no-reply@example.org>"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://[::1/s3cret", "notify.webhook_url: Invalid IPv6 URL; expected an address to post to"),
+        ("http://a..b/s3cret", "notify.webhook_url: "),
+        (f"http://{'a' * 64}.b/s3cret", "notify.webhook_url: "),
+        ("http://127.0.0.1:port/s3cret", "webhook at 127.0.0.1:port: "),
+        ("http://127.0.0.1:99999/s3cret", "webhook at 127.0.0.1:99999: "),
+    ],
+)
+def test_an_address_that_is_none_is_a_message_that_is_not_told(store: Store, url: str, words: str) -> None:
+    """It ends no round, is tried no more often than others, and the next channel has its turn."""
+    with running(Mail()) as mail:
+        desk = Desk(store, letters(mail).model_copy(update={"webhook_url": url}))
+        desk.budget(0, labels=10)
+        for minutes in (0, 1, 2, 4, 8, 16, 32):
+            told = desk.settle(minutes)
+        assert (told["webhook"]["ok"], told["webhook"]["tries"]) == (False, TRIES)
+        assert told["webhook"]["error"].startswith(words)
+        assert "s3cret" not in str(told)
+        assert told["email"]["ok"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"smtp_from": "no reply <"}, {"email": "<@example.org"}, {"smtp_host": "a..b"}],
+)
+def test_a_letter_that_cannot_be_written_is_one_that_is_not_told(store: Store, wrong: dict[str, str]) -> None:
+    with running(Mail()) as mail:
+        mail.refuse = "RCPT"
+        desk = Desk(store, letters(mail).model_copy(update=wrong))
+        desk.budget(0, labels=10)
+        told = desk.settle()["email"]
+        assert (told["ok"], told["tries"], mail.letters) == (False, 1, [])
+        assert desk.settle(1)["email"]["tries"] == 2
