@@ -26,6 +26,8 @@ from backend.web.work_facts import ROUNDS_SHOWN, round_facts, target_facts
 
 PREFIX = "/api/v1"
 MOST_ROUNDS = 500
+LONGEST_NUMBER = 9
+"""How many digits are read: Python refuses thousands."""
 
 
 def api(site: Site) -> Blueprint:
@@ -95,7 +97,7 @@ def _reading(api: Blueprint, site: Site) -> None:
     @api.get("/projects/<int:project_id>/rounds")
     def rounds(project_id: int) -> Response:
         known, limit = site.known(project_id), request.args.get("limit", str(ROUNDS_SHOWN))
-        if not limit.isdecimal() or not 1 <= int(limit) <= MOST_ROUNDS:
+        if not limit.isdecimal() or len(limit) > LONGEST_NUMBER or not 1 <= int(limit) <= MOST_ROUNDS:
             raise BadRequest(f"limit: expected a whole number from 1 to {MOST_ROUNDS}")
         return jsonify(round_facts(store, known.id, limit=int(limit)))
 
@@ -161,9 +163,9 @@ def _writing(api: Blueprint, site: Site) -> None:
     def act(project_id: int) -> tuple[Response, int]:
         visitor, known = site.visitor(), site.known(project_id)
         action = payloads.parse(request).get("action")
-        if action not in ACTIONS:
+        if not isinstance(action, str) or action not in ACTIONS:
             raise Unreadable(f"action: expected one of {', '.join(ACTIONS)}")
-        ACTIONS[str(action)](store, known.id, visitor.author, site.now())
+        ACTIONS[action](store, known.id, visitor.author, site.now())
         return jsonify(site.summary(store.projects.get(known.id))), HTTPStatus.ACCEPTED
 
 

@@ -16,6 +16,7 @@ from backend.store import Store
 from backend.web.access import Operator
 from backend.web.api import api
 from backend.web.gate import Gate
+from backend.web.ids import Id
 from backend.web.inbox import Inbox
 from backend.web.metrics import Metrics, metrics_page
 from backend.web.ml_backend import ml_backend
@@ -54,6 +55,7 @@ def create_app(store: Store, settings: WebSettings, *, now: Clock = _utc_now) ->
     """Make the app over `store`; it holds nothing else that outlives a request, but counters."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.converters["int"] = Id
     metrics, inbox = Metrics(store, settings, now=now), Inbox(store, patience=settings.patience_seconds)
     app.extensions[INBOX] = inbox
     operator = Operator(settings.password, public_url=settings.public_url)

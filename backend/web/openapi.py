@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from backend.web.examples import EXAMPLES
+from backend.web.payloads import MAX_ID
 from backend.web.schemas import SCHEMAS
 
 Schema: TypeAlias = dict[str, Any]
@@ -121,7 +122,12 @@ def document(version: str) -> Schema:
 def _operation(each: Operation) -> Schema:
     names = [part[1:-1] for part in each.path.split("/") if part.startswith("{")]
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
+        }
         for name in names
     ]
     parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in each.query.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 
 from werkzeug.exceptions import Forbidden
@@ -10,6 +11,8 @@ from backend.store.access import Access, Rights, Token
 from backend.web.gate import Visitor
 
 LONGEST_NAME = 100
+_UNWRITABLE = {"Cc", "Cs"}
+"""Categories that a database refuses in a text: PostgreSQL a NUL, and all of them a lone surrogate."""
 
 
 class NameRefused(ValueError):
@@ -33,6 +36,8 @@ def make_token(
         )
     if not isinstance(name, str) or not 0 < len(name := " ".join(name.split())) <= LONGEST_NAME:
         raise NameRefused(f"expected 1 to {LONGEST_NAME} characters")
+    if _UNWRITABLE & {unicodedata.category(character) for character in name}:
+        raise NameRefused(f"{name!r} holds a control character or half of one; expected none")
     if access.is_taken(name):
         raise NameTaken(f"{name!r} is taken; expected one that no token in use has")
     projects = None if visitor.projects is None else sorted(visitor.projects)

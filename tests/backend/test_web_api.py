@@ -1,7 +1,9 @@
 """The API: described as it is, bearer tokens and their rights, and everything that the pages do."""
 
 import gzip
+import re
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import jsonschema
 import pytest
@@ -188,8 +190,6 @@ def test_a_revoked_token_opens_nothing(call, store):
 
 
 def test_a_browser_that_is_logged_in_reads_and_writes_only_with_the_forms_token(app, store):
-    import re
-
     client = app.test_client()
     csrf = re.search(r'name="csrf" value="([^"]+)"', client.get("/login").text).group(1)
     client.post("/login", data={"csrf": csrf, "password": "password"})
@@ -263,18 +263,39 @@ def test_shares_are_set(call, store):
     ("method", "path", "body", "named"),
     [
         ("POST", "/actions", {"action": "explode"}, "action"),
+        ("POST", "/actions", {"action": ["pause"]}, "action"),
+        ("POST", "/actions", {"action": {"pause": 1}}, "action"),
+        ("POST", "/actions", {"action": None}, "action"),
         ("POST", "/actions", [], "body"),
         ("PUT", "/budget", {"fields": {}}, "revision"),
         ("PUT", "/budget", {"revision": True, "fields": {}}, "revision"),
         ("PUT", "/budget", {"revision": 1, "fields": []}, "fields"),
         ("GET", "/rounds?limit=0", None, "limit"),
         ("GET", "/rounds?limit=x", None, "limit"),
+        ("GET", f"/rounds?limit={'9' * 5000}", None, "limit"),
     ],
 )
 def test_what_cannot_be_read_is_named(call, method, path, body, named):
     answer = call(method, PROJECT + path, json=body)
     assert answer.status_code == 400
     assert answer.json["error"].startswith(named)
+
+
+@pytest.mark.parametrize("id_", [2**31, 2**63, 2**64, 10**5000], ids=["2**31", "2**63", "2**64", "10**5000"])
+def test_an_id_beyond_all_ids_is_404_wherever_an_address_takes_one(app, call, id_):
+    """No database looks it up, nor does Python read a number of any length."""
+    taken = [
+        rule for rule in app.url_map.iter_rules() if rule.arguments & {"project_id", "task_id", "token_id"}
+    ]
+    assert len(taken) > 25
+    for rule in taken:
+        for wrong in rule.arguments:
+            values = dict.fromkeys(rule.arguments, "1") | {wrong: f"{Decimal(id_):f}"}
+            path = re.sub(r"<int:(\w+)>", lambda found, of=values: of[found[1]], rule.rule)
+            method = min(rule.methods & {"GET", "POST", "PUT", "DELETE"})
+            answer = call(method, path, json={})
+            assert answer.status_code == 404, (method, rule.rule)
+            assert "there is none beyond 2147483647" in answer.json["error"]
 
 
 def test_rounds_are_listed_as_many_as_asked(call):

@@ -654,7 +654,7 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(inside, store, tmp_path):
     assert digest(key).encode() in content
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 101])
+@pytest.mark.parametrize("name", ["", "   ", "x" * 101, "a\0b"])
 def test_a_token_needs_a_name(inside, store, name):
     answer = send(inside, "/tokens", name=name, rights="write")
     assert answer.status_code == 422

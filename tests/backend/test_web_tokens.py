@@ -109,6 +109,23 @@ def test_the_description_says_that_tokens_make_no_tokens():
     assert "security" not in asked["get"]
 
 
+@pytest.mark.parametrize(
+    "name", ["\ud800", "half \udfff", "a\0b", "bell\a", "", " \t", "x" * 101, None, 5, ["ci"], {"ci": 1}]
+)
+def test_a_name_that_cannot_be_kept_is_refused(operator, store, name):
+    answer = operator("POST", f"{PREFIX}/tokens", json={"name": name, "rights": "read"})
+    assert answer.status_code == 400
+    assert answer.json["error"].startswith("name: ")
+    assert store.access.tokens() == []
+
+
+@pytest.mark.parametrize("name", ["야간 보고서", "nächtlich", "👩‍💻", "می‌خواهم", "x" * 100])
+def test_a_name_in_any_language_is_kept(operator, store, name):
+    """Characters that join others belong to them."""
+    assert operator("POST", f"{PREFIX}/tokens", json={"name": name}).status_code == 201
+    assert [each.name for each in store.access.tokens()] == [name]
+
+
 # --- what a token may do ----------------------------------------------------------------------------
 
 
