@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
-from backend.domain import ConfigError, Progress
+from backend.domain import ConfigError, EncoderError, Progress
 from backend.labels.forms import Form, Targets
 from backend.labels.kinds import Takes
 from backend.models import Decided
@@ -117,8 +117,13 @@ def make_target(
 
 
 def load_target(name: str, folder: Path) -> Model:
-    """Load the target `name` from the folder that its `save` wrote."""
-    model: Model = _made(name).load(folder)
+    """Load the target `name` from the folder that its `save` wrote; EncoderError where it is not whole."""
+    made = _made(name)
+    try:
+        model: Model = made.load(folder)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise EncoderError(f"cannot load the target {name} from {folder}: {reason}; train it anew") from error
     return model
 
 

@@ -60,7 +60,7 @@ _COLUMNS = [table.c[name] for name in TargetVersion.__dataclass_fields__]
 
 
 class TargetVersions:
-    """All projects' targets. Every method is one transaction; what writes wants the training's lease."""
+    """All projects' targets. Every method is one transaction; what a training writes wants its lease."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -174,6 +174,12 @@ class TargetVersions:
                 "progress": sa.null(),
             }
             db.execute(_update(lease.project_id, number).values(**values))
+
+    def silence(self, project_id: int, number: int, words: str) -> None:
+        """Version `number` serves no longer, for what `words` say; nothing happens where another serves."""
+        values = {"serves": False, "decision": words, "error": words}
+        with self._database.write() as db:
+            db.execute(_update(project_id, number).where(table.c.serves).values(**values))
 
     def get(self, project_id: int, number: int) -> TargetVersion:
         """Look one training up; NotFound where there was none of that number."""

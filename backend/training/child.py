@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backend.config import Config
-from backend.domain import Clock, utc_now
+from backend.domain import Clock, ConfigError, EncoderError, utc_now
 from backend.models import Decided
 from backend.pool import TaskPool
 from backend.pool.encoded import FetchImages, no_images
 from backend.store import Store
 from backend.training.due import due, refuse
 from backend.training.examples import inputs
-from backend.training.serving import Serving, serving
+from backend.training.serving import Serving, give_up, serving
 from strategies.types import Positions
 
 log = logging.getLogger(__name__)
@@ -99,9 +99,18 @@ class TargetTrainer:
     def answers(
         self, pool: TaskPool, *, pause: Callable[[], None] = lambda: None
     ) -> Callable[[Positions, Callable[[Positions], Sequence[object]]], Decided] | None:
-        """Give what answers rows of `pool` in the proxy's place; None while no target serves."""
+        """Give what answers rows of `pool` in the proxy's place; None while no target serves.
+
+        One that cannot be read serves no longer: rounds go on with the proxy until another is trained.
+        """
         found = self.serving(pool)
         if found is None:
+            return None
+        try:
+            found.load()
+        except (EncoderError, ConfigError) as error:
+            del self._serving[pool.project_id]
+            give_up(self._store, pool.project_id, found.version, str(error), now=self._now())
             return None
 
         def decide(rows: Positions, _: Callable[[Positions], Sequence[object]]) -> Decided:

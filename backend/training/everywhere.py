@@ -27,7 +27,7 @@ from backend.pool import TaskPool
 from backend.pool.encoded import FetchImages, no_images
 from backend.store import Store
 from backend.training.examples import LoadEncoder, fitted_proxy, inputs, open_read_only, proxy_answers, usable
-from backend.training.serving import serving
+from backend.training.serving import readable, serving
 from strategies.types import Positions
 
 AT_ONCE = 20_000
@@ -100,7 +100,7 @@ def _decider(
     store: Store, project_id: int, config: ProjectConfig, home: Path, pool: TaskPool, fetch: FetchImages
 ) -> tuple[str, Callable[[Positions], tuple[Positions, Decided]]]:
     """Name who answers, and give what answers rows: those that it can answer, and the answers."""
-    target = serving(store, home, project_id, pool.kind)
+    target = readable(serving(store, home, project_id, pool.kind))
     if target is not None:
 
         def by_target(rows: Positions) -> tuple[Positions, Decided]:

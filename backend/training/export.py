@@ -50,8 +50,11 @@ def _pick(store: Store, project_id: int, number: int | None) -> TargetVersion:
             raise NotFound(
                 f"project {project_id}: target {number} is {found.state}; expected one that is done"
             )
+        if found.error:
+            raise NotFound(f"project {project_id}: {found.error}; expected one that is whole")
         return found
-    last = store.targets.serving(project_id) or store.targets.latest(project_id, TrainingState.DONE)
+    done = (each for each in store.targets.all(project_id, TrainingState.DONE) if not each.error)
+    last = store.targets.serving(project_id) or next(done, None)
     if last is None:
         raise NotFound(
             f"project {project_id} has no target yet; train one with: nextlabel train {project_id}"

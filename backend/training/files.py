@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+
+from backend.domain import EncoderError
+from backend.models.targets import Model, load_target
+
+log = logging.getLogger(__name__)
 
 KEPT = 3
 """Versions that are kept beside the one that serves."""
@@ -18,6 +24,18 @@ def folder_of(home: Path, project_id: int, number: int) -> Path:
 def unfinished(folder: Path) -> Path:
     """Name the folder of what a training leaves behind to go on from."""
     return folder.with_name(f".{folder.name}-unfinished")
+
+
+def saved(name: str, folder: Path) -> Model | None:
+    """Load the target `name` that was saved before its training was cut short; None where it is not whole."""
+    if not folder.is_dir():
+        return None
+    try:
+        return load_target(name, folder)
+    except EncoderError as error:
+        log.warning("trained again: %s", error)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
 
 
 def clear(folder: Path) -> None:

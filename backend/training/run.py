@@ -16,12 +16,12 @@ from backend.encoders import Encoder, Takes
 from backend.heartbeat import Heartbeat
 from backend.labels import LabelKind
 from backend.models.remote import NAME as REMOTE
-from backend.models.targets import AUTO, Model, load_target, make_target, misfit, suited
+from backend.models.targets import AUTO, Model, make_target, misfit, suited
 from backend.pool import TaskPool
 from backend.pool.encoded import FetchImages, no_images
 from backend.store import Lease, Store, TargetVersion, TrainingState
 from backend.training.examples import Examples, inputs, open_read_only, split, usable
-from backend.training.files import clear, folder_of, prune, unfinished
+from backend.training.files import clear, folder_of, prune, saved, unfinished
 from backend.training.serving import suits
 from backend.training.verdict import Court
 from strategies.types import BadInput
@@ -155,8 +155,9 @@ class Trainer:
         kind, folder = pool.kind, folder_of(self.home, self.project_id, version.number)
         kept = unfinished(folder) / "examples.json"
         examples = Examples.read(kept, kind.form, len(kind.labels))
-        if examples is not None and folder.is_dir():  # killed between the last step and the decision
-            return examples, load_target(version.name, folder)
+        # killed between the last step and the decision
+        if examples is not None and (model := saved(version.name, folder)) is not None:
+            return examples, model
         if examples is None:
             rows, _ = split(pool, self.config.queue.audit_share)
             examples = Examples(rows, pool.targets[rows], pool.tasks.change)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from backend.domain import RETRAIN, ConfigError, EncoderError
 from backend.labels import Form, LabelKind
 from backend.labels.forms import Target, gather, one
 from backend.models import Decided
 from backend.models.targets import Model, answers_of, load_target
-from backend.store import Store, TargetVersion
+from backend.store import Store, TargetVersion, TrainingState
 from backend.training.files import folder_of
 from strategies.types import Positions
+
+log = logging.getLogger(__name__)
 
 REMEMBERED = 100_000
 """Answers that are kept."""
@@ -38,9 +43,8 @@ class Serving:
         self._model: Model | None = None
         self._known: OrderedDict[int, tuple[Target, float]] = OrderedDict()
 
-    @property
-    def model(self) -> Model:
-        """The model; loaded when first asked for. EncoderError where its folder is spoilt."""
+    def load(self) -> Model:
+        """Give the model; read when first asked for. EncoderError where its folder is spoilt."""
         if self._model is None:
             self._model = load_target(self.version.name, self._folder)
         return self._model
@@ -61,7 +65,7 @@ class Serving:
             pause()
             part = missing[start : start + AT_ONCE]
             given = list(inputs(part))
-            decided = answers_of(self.model, given)
+            decided = answers_of(self.load(), given)
             for place, row in enumerate(part.tolist()):
                 found[row] = (one(self.form, decided.targets, place), float(decided.scores[place]))
                 if given[place] == "":  # it may be there the next time
@@ -83,6 +87,34 @@ def serving(store: Store, home: Path, project_id: int, kind: LabelKind) -> Servi
         return None
     folder = folder_of(home, project_id, version.number)
     return Serving(version, folder) if folder.is_dir() else None
+
+
+def readable(target: Serving | None) -> Serving | None:
+    """Pass over a target that cannot be read here: whoever runs the rounds sees to it, see `give_up`."""
+    try:
+        if target is not None:
+            target.load()
+    except (EncoderError, ConfigError) as error:
+        log.warning("%s", error)
+        return None
+    return target
+
+
+def give_up(store: Store, project_id: int, version: TargetVersion, why: str, *, now: datetime) -> None:
+    """Let a version that cannot be read serve no longer, and ask for a training that takes its place.
+
+    None is asked for where one is under way, or where one of the two versions before could not be read
+    either: then it is not the file, and the next one is trained when there are labels enough.
+    """
+    words = f"target {version.number} cannot be read, and the proxy answers in its place: {why}"
+    log.error("project %s: %s", project_id, words)
+    last = store.targets.latest(project_id)
+    before = store.targets.all(project_id, TrainingState.DONE, limit=3)
+    repeated = any(each.error for each in before if each.number != version.number)
+    if not repeated and (last is None or last.state is not TrainingState.RUNNING):
+        store.deeds.wish(project_id, RETRAIN, by="nextlabel", now=now)
+    store.deeds.note(project_id, words, by="nextlabel", now=now)
+    store.targets.silence(project_id, version.number, words)  # at last: killed before, it is found again
 
 
 def suits(version: TargetVersion, kind: LabelKind) -> bool:

@@ -14,14 +14,13 @@ from backend.config import ProjectConfig
 from backend.domain import NextlabelError
 from backend.labels.forms import alike, label_counts
 from backend.models import Decided
-from backend.models.targets import Model, answers_of, load_target
+from backend.models.targets import Model, answers_of
 from backend.pool import TaskPool
 from backend.pool.encoded import FetchImages
 from backend.store import Store
 from backend.training.examples import Examples, fitted_proxy, inputs, proxy_answers, read_anew, split, usable
-from backend.training.files import folder_of
 from backend.training.judging import compare, decide, further, score
-from backend.training.serving import suits
+from backend.training.serving import readable, serving
 from strategies.types import BadInput, Floats, Positions
 
 log = logging.getLogger(__name__)
@@ -83,12 +82,10 @@ class Court:
         """Rightness (m,) of the target that serves, then of the proxy; whichever comes first serves now."""
         form, truth = pool.kind.form, pool.targets[rows]
         found: dict[str, Floats] = {}
-        serving = self.store.targets.serving(pool.project_id)
-        if serving is not None and suits(serving, pool.kind):
-            folder = folder_of(self.home, pool.project_id, serving.number)
-            if folder.is_dir():
-                before = load_target(serving.name, folder)
-                found[f"target {serving.number}"] = alike(form, truth, answers_of(before, seen).targets)
+        before = readable(serving(self.store, self.home, pool.project_id, pool.kind))
+        if before is not None:
+            answered = answers_of(before.load(), seen)
+            found[f"target {before.version.number}"] = alike(form, truth, answered.targets)
         self.pause()
         decided = self._by_proxy(pool, examples, rows)
         if decided is not None:

@@ -24,6 +24,7 @@ from backend.pool.opening import open_pool
 from backend.store import Store
 from backend.training.everywhere import predict_all
 from backend.training.export import export
+from backend.training.files import folder_of
 from backend.training.run import Trainer
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -315,6 +316,24 @@ def test_without_a_target_the_proxy_answers(shop: Shop) -> None:
     outcome = predicted(shop, board)
     assert outcome.by == "proxy"
     assert set(board.held[outcome.version]) == set(range(41, 61)) - blind(range(41, 61))
+
+
+def test_a_target_that_cannot_be_read_answers_nothing_and_is_not_taken_away(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """The proxy answers in its place; once a round has found it, `export` takes another one or says why."""
+    pool = open_pool(shop.store, 1, shop.home, read_all(CONFIGS["classes"]).kinds, shop.encoder, seed=0)
+    pool.tasks.refresh()
+    pool.encode()
+    whole = shop.train().number
+    spoilt = shop.train().number
+    weights = folder_of(shop.home, 1, spoilt) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert predicted(shop, Board()).by == "proxy"
+    shop.store.targets.silence(1, spoilt, f"target {spoilt} cannot be read")
+    assert export(shop.store, shop.home, 1, tmp_path / "out").number == whole
+    with pytest.raises(NotFound, match="target 2 cannot be read; expected one that is whole"):
+        export(shop.store, shop.home, 1, tmp_path / "other", number=spoilt)
 
 
 def test_tasks_that_went_meanwhile_are_left_out_and_a_refusal_leaves_nothing(shop: Shop) -> None:

@@ -644,6 +644,94 @@ def test_what_learned_another_part_of_the_task_does_not_serve(
     assert trainer.serving(pool).decide(rows, pool.inputs).targets.tolist() == [0, 1]  # type: ignore[union-attr]
 
 
+def spoil(bench: Bench, number: int) -> None:
+    (folder_of(bench.home, 1, number) / "words.json").write_text('["cut o')
+
+
+def worker_s(bench: Bench) -> TargetTrainer:
+    config = Config(**vars(CONFIG), store=StoreSection(home=bench.home))
+    return TargetTrainer(bench.store, config, lambda project: ["false"], now=bench.clock)
+
+
+def test_a_target_that_cannot_be_read_serves_no_longer_and_another_is_due(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The proxy answers in its place; it is told once, and stays told in the store."""
+    bench.label(30)
+    bench.train()
+    spoil(bench, 1)
+    pool, trainer = bench.read(), worker_s(bench)
+    assert [trainer.answers(pool) for _ in range(3)] == [None] * 3
+    assert [each.levelname for each in caplog.records if "cannot be read" in each.message] == ["ERROR"]
+    version = bench.store.targets.latest(1)
+    assert version is not None
+    assert (version.state, version.serves) == (TrainingState.DONE, False)
+    assert version.decision.startswith("target 1 cannot be read, and the proxy answers in its place: cannot")
+    assert bench.store.deeds.events(1)[0].action == version.error == version.decision
+    assert bench.due() == "asked for"
+    bench.train(str(bench.due()))
+    assert bench.due() is None
+    assert trainer.answers(pool) is not None
+    assert [each["against"] for each in bench.store.targets.get(1, 2).figures["compared"]] == ["the proxy"]
+
+
+def test_a_target_that_cannot_be_read_is_no_judge_of_another(bench: Bench) -> None:
+    """Before any round has noticed: the new one is compared with the proxy, and serves."""
+    bench.label(40)
+    bench.train()
+    spoil(bench, 1)
+    version = bench.train()
+    assert [each["against"] for each in version.figures["compared"]] == ["the proxy"]
+    assert version.serves
+
+
+def test_targets_that_cannot_be_read_again_and_again_are_not_trained_for_ever(bench: Bench) -> None:
+    """Nor is one asked for beside a training that is under way."""
+    bench.label(30)
+    bench.train()
+    spoil(bench, 1)
+    pool, trainer = bench.read(), worker_s(bench)
+    assert trainer.answers(pool) is None
+    bench.train(str(bench.due()))
+    spoil(bench, 2)
+    assert trainer.answers(pool) is None
+    assert bench.due() is None
+    bench.label(10)
+    latest = max(bench.train().number for _ in range(3))
+    bench.label(10)
+
+    def spoilt_meanwhile(step: str, done: int, total: int | None) -> None:
+        if done == 1:
+            spoil(bench, latest)
+            assert trainer.answers(pool) is None
+
+    bench.progress = spoilt_meanwhile
+    assert bench.train().serves
+    assert bench.store.deeds.wishes(1) == {}
+
+
+def test_a_model_that_was_not_whole_on_the_disk_is_trained_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power failed between the last step and the verdict: the labels are there, the file is not."""
+    save = FakeWords.save
+
+    def die(model: FakeWords, folder: Path) -> None:
+        save(model, folder)
+        spoil(bench, 1)
+        raise Crash
+
+    bench.label(30)
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeWords, "save", die)
+        with pytest.raises(Crash):
+            bench.train()
+    bench.clock.time += timedelta(minutes=2)
+    version = bench.train()
+    assert (version.attempt, version.state, version.serves) == (2, TrainingState.DONE, True)
+    assert worker_s(bench).answers(bench.read()) is not None
+
+
 def test_the_answer_to_an_image_that_was_not_there_is_not_kept(bench: Bench) -> None:
     """It is answered as an empty one; when it is there, it is looked at."""
     _, found = served(bench)
