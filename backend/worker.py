@@ -7,11 +7,10 @@ import os
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from functools import partial
 
 from backend.config import Config
-from backend.domain import LeaseLost, NextlabelError, Progress, utc_now
+from backend.domain import LeaseLost, Progress, Unreachable, utc_now
 from backend.encoders import Encoder, Takes, make_for
 from backend.heartbeat import Heartbeat
 from backend.labels import LabelKind
@@ -21,30 +20,11 @@ from backend.rounds import Models, ProjectLoop
 from backend.rounds.remote import RemoteModel, remote_of
 from backend.store import Connection, Lease, Store
 from backend.training.child import TargetTrainer
+from backend.watched import Stopped, Watched, in_words
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
-LONGEST_BACKOFF_SECONDS = 60.0
-
-
-class Stopped(NextlabelError):
-    """Somebody asked the worker to stop."""
-
-
-@dataclass
-class Watched:
-    """One project that this worker holds the lease of.
-
-    tired_until: after a failure nothing is tried before
-    rest_until:  after a round no new labels start another before
-    """
-
-    lease: Lease
-    loop: ProjectLoop
-    failures: int = 0
-    tired_until: float = 0.0
-    rest_until: float = 0.0
 
 
 class Worker:
@@ -96,6 +76,7 @@ class Worker:
                 holder = self._store.leases.holder(project_id, now=utc_now())
                 raise LeaseLost(f"project {project_id} is being worked on by {holder}; expected nobody")
             self._work(watched, why="asked for")
+            watched.tidy()
 
     def tick(self) -> None:
         """Look at every project once."""
@@ -139,30 +120,24 @@ class Worker:
 
     def _visit(self, known: Connection, watched: Watched) -> None:
         """Do what is due. One project's trouble is written down, stays its own, and ends once this works."""
-        project_id = known.id
-        if time.monotonic() < watched.tired_until:
-            return
         try:
-            self._work(watched, why=None)
-            self._trainer.tick(project_id)
+            went = [watched.take(watched.rounds, lambda: self._work(watched, why=None))]
+            if went == [True]:
+                went.append(watched.tidy())
+            # a training can mend what the rounds fail of, but may need images: those Label Studio has
+            if not isinstance(watched.rounds.error, Unreachable):
+                went.append(watched.take(watched.training, lambda: self._trainer.tick(known.id)))
         except Stopped:
             return
         except LeaseLost as error:
             log.warning("%s", error)
-            self._let_go(project_id)
-        except Exception as error:
-            watched.failures += 1
-            rest = min(2.0**watched.failures, LONGEST_BACKOFF_SECONDS)
-            watched.tired_until = time.monotonic() + rest
-            words, expected = in_words(error), isinstance(error, NextlabelError)
-            level = logging.WARNING if expected else logging.ERROR
-            message = "project %s: %s; next try in %.0f s"
-            log.log(level, message, project_id, words, rest, exc_info=not expected)
-            self._store.projects.trouble(project_id, words)
-        else:
-            if watched.failures or known.trouble:
-                self._store.projects.trouble(project_id, None)
-            watched.failures = 0
+            self._let_go(known.id)
+            return
+        trouble = watched.trouble
+        # said again after each failure: `nextlabel round` clears it, to be told of new trouble only
+        if False in went or trouble != watched.told or known.trouble not in (None, trouble):
+            self._store.projects.trouble(known.id, trouble)
+            watched.told = trouble
 
     def _work(self, watched: Watched, *, why: str | None) -> None:
         project_id, loop = watched.lease.project_id, watched.loop
@@ -170,10 +145,10 @@ class Worker:
             if why or loop.poll_due():
                 loop.sync(watched.lease)
             due = why or loop.due(resting=time.monotonic() < watched.rest_until)
+            watched.busy = bool(due)
             if due:
                 log.info("project %s: round: %s", project_id, due)
                 self._round(watched, due)
-            loop.tidy(busy=bool(due))
         finally:
             if project_id in self._reported:
                 self._store.projects.report(project_id, None)
@@ -272,8 +247,3 @@ class Worker:
             self._store.leases.release(watched.lease, now=utc_now())
         self._watched.clear()
         self._store.leases.retire(self._holder)
-
-
-def in_words(error: BaseException) -> str:
-    """Say an error in one line; one that is nobody's fault but ours names its type."""
-    return str(error) if isinstance(error, NextlabelError) else f"{type(error).__name__}: {error}"

@@ -14,7 +14,7 @@ from backend.budget import save_stand
 from backend.config import Config
 from backend.config.installation import Store as StoreSection
 from backend.config.types import Queue, Rounds
-from backend.domain import LabelStudioError, RoundState
+from backend.domain import EncoderError, LabelStudioError, RoundState, Unreachable
 from backend.store import Store
 from backend.worker import Worker
 
@@ -39,12 +39,13 @@ class Shop:
 
     def __init__(self, store: Store, labelstudio: Any, home: Path) -> None:
         self.store, self.labelstudio, self.home, self.clock = store, labelstudio, home, Clock()
+        self.ticked: list[int] = []
         labelstudio.update_project = self._update
         store.projects.connect(labelstudio.info, {}, now=self.clock.now())
 
     def worker(self, **rounds: Any) -> Worker:
         trainer: Any = SimpleNamespace(
-            tick=lambda project_id: None,
+            tick=self.ticked.append,
             answers=lambda *_, **__: None,
             stop=lambda: None,
             forget=lambda project_id: None,
@@ -71,7 +72,8 @@ def shop(
     store: Store, labelstudio: Any, encoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Shop:
     made = Shop(store, labelstudio, tmp_path)
-    monkeypatch.setattr("backend.worker.time", SimpleNamespace(monotonic=made.clock.monotonic))
+    for module in ("worker", "watched"):
+        monkeypatch.setattr(f"backend.{module}.time", SimpleNamespace(monotonic=made.clock.monotonic))
     monkeypatch.setattr("backend.worker.utc_now", made.clock.now)
     monkeypatch.setattr("backend.worker.make_for", lambda *_: encoder)
     return made
@@ -122,6 +124,104 @@ def test_after_a_failure_nothing_is_tried_for_a_while(shop: Shop) -> None:
     assert len(shop.labelstudio.requests) == asked
     shop.tick(worker, 1.5)
     assert shop.rounds() == 1
+    assert shop.store.projects.get(1).trouble is None
+
+
+def test_old_versions_that_cannot_be_erased_hold_nothing_back(shop: Shop) -> None:
+    """Polls and rounds go on at full speed; erasing is tried ever more seldom, and told until it works."""
+
+    def refuses(name: str) -> None:
+        if name == "delete_version":
+            raise LabelStudioError("DELETE predictions: HTTP 500")
+
+    worker = shop.worker()
+    shop.tick(worker)
+    shop.labelstudio.before = refuses
+    for number in range(2, 12):
+        shop.labelstudio.label(shop.labelstudio.next()[0])
+        shop.tick(worker, 3)
+        assert shop.rounds() == number
+        assert shop.store.annotations.counts(1).submitted == number - 1
+        shop.tick(worker, 1)
+    told = "DELETE predictions: HTTP 500"
+    tried = shop.labelstudio.requests.count("delete_version")
+    assert 3 <= tried <= 6, "after 2, 4, 8 and 16 s"
+    assert shop.store.projects.get(1).trouble == told
+    assert set(shop.ticked) == {1}
+    shop.store.projects.trouble(1, None)  # as `nextlabel round` does
+    shop.tick(worker)
+    assert shop.store.projects.get(1).trouble is None, "old trouble is not said again"
+    shop.tick(worker, 60)
+    assert shop.store.projects.get(1).trouble == told
+    shop.labelstudio.before = lambda name: None
+    for _ in range(15):
+        shop.tick(worker, 60)
+    assert shop.store.projects.get(1).trouble is None
+    assert shop.store.queue.to_erase(1) == []
+
+
+def test_trouble_of_rounds_is_over_when_they_work_and_that_of_erasing_is_told_again(shop: Shop) -> None:
+    """The worst is told: whatever fails of several, until it works."""
+    down = {"delete_version"}
+
+    def fails(name: str) -> None:
+        if name in down:
+            raise LabelStudioError(f"{name}: HTTP 500")
+
+    worker = shop.worker()
+    shop.tick(worker)
+    shop.labelstudio.label(shop.labelstudio.next()[0])
+    shop.labelstudio.before = fails
+    for _ in range(3):
+        shop.tick(worker, 5)
+    assert shop.store.projects.get(1).trouble == "delete_version: HTTP 500"
+    down.add("project")
+    shop.tick(worker, 5)
+    assert shop.store.projects.get(1).trouble == "project: HTTP 500"
+    down.remove("project")
+    shop.tick(worker, 3)
+    assert shop.store.projects.get(1).trouble == "delete_version: HTTP 500"
+
+
+@pytest.mark.parametrize(
+    ("error", "ticks"),
+    [
+        (EncoderError("cannot load the ngram head"), True),
+        (KeyError("x"), True),
+        (LabelStudioError("HTTP 400"), True),
+        (Unreachable("connection refused"), False),
+    ],
+)
+def test_trainings_go_on_while_rounds_fail(shop: Shop, error: Exception, ticks: bool) -> None:
+    """One may mend what rounds fail of; where Label Studio is away none begins: it may need its images."""
+
+    def broken(name: str) -> None:
+        raise error
+
+    worker = shop.worker()
+    shop.labelstudio.before = broken
+    for _ in range(3):
+        shop.tick(worker, 1)
+    assert shop.ticked == [1, 1, 1] * ticks
+    assert shop.store.projects.get(1).trouble
+
+
+def test_a_training_that_cannot_be_started_holds_no_round_back(shop: Shop) -> None:
+    """It is told, and tried again after a while."""
+    worker = shop.worker()
+
+    def cannot(project_id: int) -> None:
+        raise OSError("too many processes")
+
+    worker._trainer.tick = cannot  # type: ignore[method-assign, assignment]
+    shop.tick(worker)
+    assert shop.store.projects.get(1).trouble == "OSError: too many processes"
+    for number in range(2, 6):
+        shop.labelstudio.label(shop.labelstudio.next()[0])
+        shop.tick(worker, 3)
+        assert shop.rounds() == number
+    worker._trainer.tick = lambda project_id: None  # type: ignore[method-assign]
+    shop.tick(worker, 20)
     assert shop.store.projects.get(1).trouble is None
 
 
