@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
@@ -12,6 +13,8 @@ from backend.store import Store
 from backend.web import payloads
 from backend.web.access import Operator
 from backend.web.settings import WebSettings
+
+log = logging.getLogger(__name__)
 
 MODEL_VERSION = "nextlabel"
 """Never a queue version: Label Studio stores what /predict answers, and would serve it with the front."""
@@ -30,9 +33,11 @@ def ml_backend(store: Store, settings: WebSettings, operator: Operator) -> Bluep
 
     @pages.get("/health")
     def health() -> tuple[Response, int]:
+        # says that the store can be read: to know that it can be written, each look would have to write
         try:
             store.check()
-        except StoreError:
+        except StoreError as error:
+            log.error("%s", error)
             return jsonify(
                 status="DOWN", error="the store is unusable; see the log, or run: nextlabel doctor"
             ), 503

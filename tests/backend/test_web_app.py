@@ -4,6 +4,7 @@ import base64
 import logging
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -65,12 +66,40 @@ def test_health_is_open_and_says_up(client, path):
     )
 
 
-def test_health_says_503_in_one_line_when_the_store_is_unusable(tmp_path):
-    """And not where the store is: health is open to everybody."""
+def test_health_says_503_in_one_line_when_the_store_is_unusable(tmp_path, caplog):
+    """And not where the store is, for health is open to everybody: that stands in the log."""
     answer = app_of(Store(f"sqlite:///{tmp_path}/never-migrated.db")).test_client().get("/health")
-    assert answer.status_code == 503
-    assert "store is unusable" in answer.json["error"]
+    assert (answer.status_code, answer.json["status"]) == (503, "DOWN")
+    assert "store is unusable; see the log" in answer.json["error"]
     assert "never-migrated" not in answer.text
+    assert "never-migrated.db: no such table" in caplog.text
+
+
+@pytest.mark.parametrize("left", [0, 5000], ids=["emptied", "cut off"])
+def test_health_says_503_as_soon_as_a_store_that_was_well_cannot_be_read(store, tmp_path, left):
+    client = app_of(store).test_client()
+    assert client.get("/health").status_code == 200
+    store.close()
+    file = tmp_path / "store.db"
+    file.write_bytes(file.read_bytes()[:left])
+    assert client.get("/health").status_code == 503
+
+
+def test_health_is_about_reading_and_writes_nothing(client, store, monkeypatch):
+    """On a full disk what is stored is served all the same; what cannot be written is refused by name."""
+
+    @contextmanager
+    def full():
+        raise StoreError("store sqlite:///x.db: database or disk is full")
+        yield
+
+    monkeypatch.setattr(store.database, "write", full)
+    assert client.get("/health").json["status"] == "UP"
+    assert predict(client, [{"id": 11}]).json["results"][0]["result"] == [dict(RESULT[0])]
+    event = {"action": "TASKS_CREATED", "project": {"id": 1}}
+    answer = client.post("/webhook", json=event, headers={"X-Nextlabel-Secret": SECRET})
+    assert (answer.status_code, "store is unusable" in answer.json["error"]) == (503, True)
+    assert samples(client)["nextlabel_webhooks_total", ("outcome", "refused")] == 1
 
 
 @pytest.mark.parametrize("path", ["/predict", "/webhook", "/metrics"])
