@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,9 +14,12 @@ import pytest
 from backend.budget import save_stand
 from backend.config import Config
 from backend.config.installation import Store as StoreSection
-from backend.config.types import Queue, Rounds
+from backend.config.types import Queue, Rounds, Target
 from backend.domain import EncoderError, LabelStudioError, RoundState, Unreachable
 from backend.store import Store
+from backend.training.child import TargetTrainer
+from backend.training.files import folder_of
+from backend.training.run import Trainer
 from backend.worker import Worker
 
 
@@ -43,14 +47,20 @@ class Shop:
         labelstudio.update_project = self._update
         store.projects.connect(labelstudio.info, {}, now=self.clock.now())
 
-    def worker(self, **rounds: Any) -> Worker:
-        trainer: Any = SimpleNamespace(
+    def config(self, **rounds: Any) -> Config:
+        target = Target(name="ngram", least=20)
+        return Config(
+            store=StoreSection(home=self.home), queue=Queue(size=12), rounds=Rounds(**rounds), target=target
+        )
+
+    def worker(self, trainer: Any = None, **rounds: Any) -> Worker:
+        trainer = trainer or SimpleNamespace(
             tick=self.ticked.append,
             answers=lambda *_, **__: None,
             stop=lambda: None,
             forget=lambda project_id: None,
         )
-        config = Config(store=StoreSection(home=self.home), queue=Queue(size=12), rounds=Rounds(**rounds))
+        config = self.config(**rounds)
         media: Any = SimpleNamespace(fetch_many=lambda *_, **__: [])
         return Worker(self.store, self.labelstudio, config, media=media, trainer=trainer)
 
@@ -204,6 +214,38 @@ def test_trainings_go_on_while_rounds_fail(shop: Shop, error: Exception, ticks: 
         shop.tick(worker, 1)
     assert shop.ticked == [1, 1, 1] * ticks
     assert shop.store.projects.get(1).trouble
+
+
+@pytest.mark.parametrize("left", [0, 1000, None])
+def test_a_target_whose_file_is_cut_off_stops_no_round(shop: Shop, encoder: Any, left: int | None) -> None:
+    """The proxy pre-annotates in its place, and a training begins; None: the file is gone."""
+    begun: list[int] = []
+
+    def command(project_id: int) -> list[str]:
+        begun.append(project_id)
+        return ["true"]
+
+    shop.tick(shop.worker())
+    for task in range(1, 31):
+        shop.labelstudio.label(task)
+    shop.tick(shop.worker(), 3600)
+    assert shop.rounds() == 2
+    config = shop.config()
+    trained = Trainer(shop.store, 1, config, shop.home, "x", shop.clock.now, load_encoder=lambda _: encoder)
+    assert trained.train("30 labels").serves
+    (file,) = folder_of(shop.home, 1, 1).iterdir()
+    file.unlink() if left is None else os.truncate(file, left)
+    shop.labelstudio.label(shop.labelstudio.next()[0])
+    trainer = TargetTrainer(shop.store, config, command, now=shop.clock.now, clock=shop.clock.monotonic)
+    worker = shop.worker(trainer)
+    shop.tick(worker, 3600)
+    assert (shop.rounds(), shop.store.projects.get(1).trouble) == (3, None)
+    assert any(
+        each.result for each in shop.labelstudio.predictions[shop.labelstudio.info.model_version].values()
+    )
+    assert shop.store.targets.serving(1) is None
+    assert begun == [1]
+    trainer.stop()
 
 
 def test_a_training_that_cannot_be_started_holds_no_round_back(shop: Shop) -> None:
