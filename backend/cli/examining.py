@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from backend.cli.keeping import examine_store
 from backend.cli.known import known as look_up
 from backend.cli.setup import Setup
 from backend.connecting import is_given_back, whereabouts
@@ -37,10 +38,11 @@ def examine(
     """Run every check: those of the installation, then those of each project."""
     store = setup.store
     known = [look_up(store, project)] if project else _concerned(store)
-    server = _server(setup)
+    server, kept = _server(setup), examine_store(store, setup.config.store.home)
     found: list[tuple[int | None, Finding]] = [
         (None, server),
-        (None, _worker(store.leases.workers(now=now()))),
+        (None, kept),
+        (None, _worker(store.leases.workers(now=now()), kept)),
     ]
     if not known:
         message = f"no project is connected in the store {whereabouts(store)}"
@@ -61,9 +63,12 @@ def _server(setup: Setup) -> Finding:
         return no_access(SERVER, error)
 
 
-def _worker(workers: list[str]) -> Finding:
+def _worker(workers: list[str], kept: Finding) -> Finding:
     if workers:
         return Finding("worker", Level.OK, f"{len(workers)} running")
+    if kept.level is Level.ERROR:  # the signs of life of one that runs are not written either
+        said = "whether a worker runs cannot be told: the store cannot be written"
+        return Finding("worker", Level.WARNING, said, "Mend the store first, then run the doctor again.")
     return Finding("worker", Level.ERROR, "no worker runs: the queue does not follow", "Run `nextlabel up`.")
 
 

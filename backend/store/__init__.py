@@ -119,6 +119,14 @@ class Store:
         with self.database.read() as db:
             db.execute(sa.select(project.c.id).limit(1)).all()
 
+    def check_writing(self) -> None:
+        """Write what is there already once more; StoreError when nothing can be written.
+
+        What is rolled back may never reach a disk that is full.
+        """
+        with self.database.write() as db:
+            db.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
+
     def backup(self, file: Path) -> None:
         """Copy the store to `file` while others use it: one consistent SQLite database."""
         if not self.database.is_sqlite:

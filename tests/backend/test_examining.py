@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from backend.cli.examining import examine
+from backend.cli.keeping import examine_store
 from backend.cli.setup import Setup
 from backend.domain import Finding, Level, Member, Unauthorized, Unreachable, silent, utc_now
 from backend.labelstudio.doctor import examine_server
@@ -38,16 +43,28 @@ def found(setup: Any, project: int | None = None) -> dict[str, Finding]:
     return {finding.check: finding for _, finding in examine(setup, project, now=utc_now, progress=silent)}
 
 
-def setup_with(store: Store, labelstudio: Any) -> Any:
-    return SimpleNamespace(store=store, labelstudio=labelstudio)
+def setup_with(store: Store, labelstudio: Any, home: Path) -> Any:
+    config = SimpleNamespace(store=SimpleNamespace(home=home))
+    return SimpleNamespace(store=store, labelstudio=labelstudio, config=config)
 
 
-def test_before_the_first_connect_it_looks_at_label_studio(store: Store) -> None:
-    seen = found(setup_with(store, Server()))
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file takes a byte any more, whoever runs this."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_before_the_first_connect_it_looks_at_label_studio(store: Store, tmp_path: Path) -> None:
+    seen = found(setup_with(store, Server(), tmp_path))
     assert seen["Label Studio"].level is Level.OK
     assert seen["Label Studio"].message == f"1.23.2 at {URL}, as anna@example.org"
     assert seen["projects"].level is Level.WARNING
-    down = found(setup_with(store, Server(Unreachable("Connection refused"))))["Label Studio"]
+    down = found(setup_with(store, Server(Unreachable("Connection refused")), tmp_path))["Label Studio"]
     assert (down.level, down.message) == (Level.ERROR, "Connection refused")
 
 
@@ -79,5 +96,46 @@ def test_what_is_wrong_with_label_studio_is_told_once(tmp_path: Any, labelstudio
     setup = Setup(None, {"LABEL_STUDIO_URL": URL, "NEXTLABEL_HOME": str(tmp_path)})
     setup.store.projects.connect(labelstudio.info, {}, now=utc_now())
     seen = examine(setup, 1, now=utc_now, progress=silent)
-    assert [finding.check for _, finding in seen] == ["Label Studio", "worker", "encoder"]
+    assert [finding.check for _, finding in seen] == ["Label Studio", "store", "worker", "encoder"]
     setup.store.close()
+
+
+def test_a_store_that_can_be_written_says_how_much_room_is_left(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "not made yet"
+    monkeypatch.setattr("backend.cli.keeping.SCARCE", 1)
+    fine = examine_store(store, home)
+    assert fine.level is Level.OK
+    assert fine.message.startswith("it can be written, and ")
+    assert fine.message.endswith(f"B are free in {home}")
+    assert list(home.iterdir()) == []
+    monkeypatch.setattr("backend.cli.keeping.SCARCE", 10**18)
+    scarce = examine_store(store, home)
+    assert (scarce.level, scarce.remedy) == (Level.WARNING, "Make room there before it is full.")
+
+
+def test_a_full_disk_is_told_by_its_name_and_no_worker_is_missed(store: Store, tmp_path: Path) -> None:
+    """What a worker says of itself cannot be written either: nobody is to start a second one."""
+    setup = setup_with(store, Server(), tmp_path)
+    assert "no worker runs" in found(setup)["worker"].message
+    with full_disk():
+        seen = found(setup)
+    assert seen["store"].level is Level.ERROR
+    assert "nothing is learned or published: store sqlite://" in seen["store"].message
+    assert f"B are free in {tmp_path}." in seen["store"].remedy
+    assert seen["worker"].level is Level.WARNING
+    assert "cannot be told" in seen["worker"].message
+    assert "nextlabel up" not in seen["worker"].remedy
+    store.leases.beat("a worker", now=utc_now())
+    with full_disk():
+        assert found(setup)["worker"].level is Level.OK
+
+
+def test_a_folder_that_cannot_be_written_is_told_though_the_store_can(store: Store, tmp_path: Path) -> None:
+    """Embeddings and models are kept there, wherever the store is."""
+    home = tmp_path / "file"
+    home.touch()
+    finding = examine_store(store, home)
+    assert finding.level is Level.ERROR
+    assert f"store folder {home}: " in finding.message

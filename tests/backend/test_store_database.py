@@ -41,6 +41,19 @@ def test_as_many_threads_as_it_has_connections_use_a_store_at_the_same_time(url)
     store.close()
 
 
+@pytest.mark.databases
+def test_what_is_written_to_see_that_it_can_be_changes_nothing(url):
+    """And what cannot be written is told in one line, whatever the database."""
+    store = Store.open(url)
+    store.check_writing()
+    store.migrate()
+    with store.database.write() as db:
+        db.execute(sa.text("ALTER TABLE alembic_version RENAME TO elsewhere"))
+    with pytest.raises(StoreError, match="alembic_version"):
+        store.check_writing()
+    store.close()
+
+
 def test_a_store_has_connections_for_all_threads_that_answer(tmp_path):
     variables = {"NEXTLABEL_HOME": str(tmp_path), "NEXTLABEL_WEB_THREADS": "100"}
     setup = Setup(None, variables)
