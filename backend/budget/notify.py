@@ -168,7 +168,7 @@ def mail(message: Message, config: Notify, password: SecretStr | None) -> None:
             if config.smtp_user is not None and password is not None:
                 server.login(config.smtp_user, password.get_secret_value())
             server.send_message(letter)
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError) as error:
         raise NotTold(f"mail server {config.smtp_host}:{config.smtp_port}: {_reason(error)}") from None
 
 

@@ -49,6 +49,7 @@ class Post(HTTPServer):
         super().__init__(("127.0.0.1", 0), _Posted)
         self.bodies: list[Any] = []
         self.paths: list[str] = []
+        self.elsewhere = "/elsewhere"
         self.answers: list[int] = []
 
 
@@ -62,7 +63,7 @@ class _Posted(BaseHTTPRequestHandler):
         code = self.server.answers.pop(0) if self.server.answers else 200
         self.send_response(code)
         if code == 302:
-            self.send_header("Location", "/elsewhere")
+            self.send_header("Location", self.server.elsewhere)
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
@@ -321,6 +322,18 @@ def test_an_address_may_hold_any_letters(store: Store) -> None:
         desk.budget(0, labels=10)
         assert desk.settle()["webhook"]["ok"]
         assert server.paths == ["/%ED%9B%85/a%20b?to=%EC%95%8C%EB%A6%BC&n=1"]
+
+
+def test_who_sends_elsewhere_to_what_is_no_address_was_not_told(store: Store) -> None:
+    with running(Post()) as server:
+        server.answers, server.elsewhere = [302], "http://[::1/"
+        desk = Desk(store, Notify(webhook_url=f"http://127.0.0.1:{server.server_port}/"))
+        desk.budget(0, labels=10)
+        told = desk.settle()["webhook"]
+        assert (told["ok"], told["error"]) == (
+            False,
+            f"webhook at 127.0.0.1:{server.server_port}: Invalid IPv6 URL",
+        )
 
 
 def test_a_title_of_several_lines_has_a_subject_of_one(store: Store) -> None:
