@@ -42,9 +42,9 @@ def test_as_many_threads_as_it_has_connections_use_a_store_at_the_same_time(url)
 
 
 @pytest.mark.databases
-def test_what_is_written_to_see_that_it_can_be_changes_nothing(url):
+def test_what_is_written_to_see_that_it_can_be_changes_nothing(new_url):
     """And what cannot be written is told in one line, whatever the database."""
-    store = Store.open(url)
+    store = Store.open(new_url)
     store.check_writing()
     store.migrate()
     with store.database.write() as db:
