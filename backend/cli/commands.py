@@ -54,6 +54,16 @@ def group(context: click.Context, config: Path | None) -> None:
     context.obj = Setup(config, environment())
 
 
+BEFORE_TORCH = {
+    # threads that spin while they wait starve whoever shares the cores
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # a kernel is kept for each shape of a batch, a thousand by default: workers grew by some MB a minute
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",
+    "LRU_CACHE_CAPACITY": "32",
+}
+"""Read by OpenMP, oneDNN and PyTorch when they load; what the user has set stays."""
+
+
 def environment() -> Mapping[str, str]:
     """Take the environment as it is now."""
     return dict(os.environ)
@@ -75,8 +85,8 @@ for command in (
 
 def main() -> None:
     """Run the command line."""
-    # read by OpenMP when it loads: threads that spin while they wait starve whoever shares the cores
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in BEFORE_TORCH.items():
+        os.environ.setdefault(name, value)
     try:
         group(prog_name="nextlabel")
     except KeyboardInterrupt:
