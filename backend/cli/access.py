@@ -11,9 +11,7 @@ from backend.cli.known import known
 from backend.cli.output import ago, as_json, console
 from backend.cli.setup import Setup
 from backend.domain import ConfigError, utc_now
-from backend.store.access import Rights, Token
-
-LONGEST_NAME = 100
+from backend.store.access import NameRefused, Rights, Token, token_name
 
 
 @click.command()
@@ -41,8 +39,10 @@ def token(
         access.revoke_token(found[0].id, now=utc_now())
         click.echo(f"Token {name!r} opens nothing any more.")
         return
-    if not 0 < len(name) <= LONGEST_NAME:
-        raise ConfigError(f"token name of {len(name)} characters; expected 1 to {LONGEST_NAME}")
+    try:
+        name = token_name(name)
+    except NameRefused as refused:
+        raise ConfigError(f"token name: {refused}") from None
     if access.is_taken(name):
         raise ConfigError(f"token {name!r}: exists already; expected another name, or --revoke first")
     for project in projects:

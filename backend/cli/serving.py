@@ -10,11 +10,16 @@ import sys
 import threading
 import time
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from backend.cli.setup import Setup
+from backend.config import Config
 from backend.domain import ConfigError
+
+if TYPE_CHECKING:
+    from backend.web import WebSettings
 
 WORKER_NICENESS = 10
 RESTART_SECONDS = (1, 2, 5, 15, 30)
@@ -31,7 +36,7 @@ CHILD_OF = click.option("--child-of", type=int, hidden=True, help="End when this
 @click.pass_obj
 def serve(setup: Setup, child_of: int | None) -> None:
     """Run the web process: webhooks and the ML-backend protocol."""
-    from backend.web import WebSettings, create_app
+    from backend.web import create_app
     from backend.web.serving import serve as run
 
     setup.start_logging()
@@ -43,19 +48,28 @@ def serve(setup: Setup, child_of: int | None) -> None:
             f"NEXTLABEL_PASSWORD: not set; expected a password, since web.host {config.web.host!r} "
             "can be reached from other machines"
         )
-    settings = WebSettings(
+    settings = web_settings(config, password)
+    run(
+        lambda: create_app(setup.store, settings),
+        host=config.web.host,
+        port=config.web.port,
+        threads=config.web.threads,
+    )
+
+
+def web_settings(config: Config, password: str | None) -> WebSettings:
+    """Take from the configuration what the web process is told."""
+    from backend.web import WebSettings
+
+    return WebSettings(
         password=password,
         max_body_bytes=config.web.max_body_mb * 2**20,
         version=importlib.metadata.version("nextlabel"),
         label_studio_url=config.label_studio.url,
         timeout_seconds=config.label_studio.timeout_seconds,
         managers=frozenset(config.web.managers),
-    )
-    run(
-        lambda: create_app(setup.store, settings),
-        host=config.web.host,
-        port=config.web.port,
-        threads=config.web.threads,
+        public_url=config.web.public_url,
+        queue=lambda project: config.for_project(project).queue,
     )
 
 

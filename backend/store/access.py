@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,9 +19,25 @@ from backend.store.projects import digest
 Rights: TypeAlias = Literal["read", "write"]
 
 TOKEN_PREFIX = "nlt_"  # noqa: S105 - what every token begins with, so that a scanner finds one that leaked
+LONGEST_NAME = 100
+_UNWRITABLE = {"Cc", "Cs"}
+"""Categories that a database refuses in a text: PostgreSQL a NUL, and all of them a lone surrogate."""
 LOGIN_HOURS = 12
 USED_EVERY = timedelta(minutes=5)
 """How exactly the last use of a token is known: not each request should write."""
+
+
+class NameRefused(ValueError):
+    """A name that a new token cannot have."""
+
+
+def token_name(name: object) -> str:
+    """Give what a token is called, its spaces put in order; NameRefused says what is expected."""
+    if not isinstance(name, str) or not 0 < len(name := " ".join(name.split())) <= LONGEST_NAME:
+        raise NameRefused(f"expected 1 to {LONGEST_NAME} characters")
+    if _UNWRITABLE & {unicodedata.category(character) for character in name}:
+        raise NameRefused(f"{name!r} holds a control character or half of one; expected none")
+    return name
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from werkzeug.exceptions import BadRequest
 
 from backend.aims import metrics_of
 from backend.budget import FieldErrors, budget_of, save_budget, save_shares, shares_of
-from backend.store.access import Token
+from backend.store.access import NameRefused, Token
 from backend.web import payloads
 from backend.web.actions import ACTIONS
 from backend.web.advising import advice_facts
@@ -21,7 +21,7 @@ from backend.web.payloads import Unreadable
 from backend.web.showing import times
 from backend.web.site import Site
 from backend.web.static_files import compress
-from backend.web.tokens import NameRefused, make_token
+from backend.web.tokens import make_token
 from backend.web.work_facts import ROUNDS_SHOWN, round_facts, target_facts
 
 PREFIX = "/api/v1"
@@ -154,7 +154,15 @@ def _writing(api: Blueprint, site: Site) -> None:
         visitor, known = site.visitor(), site.known(project_id)
         revision, fields = _change()
         try:
-            save_shares(store, known.id, fields, revision=revision, author=visitor.author, now=site.now())
+            save_shares(
+                store,
+                known.id,
+                fields,
+                queue=site.settings.queue(known.id),
+                revision=revision,
+                author=visitor.author,
+                now=site.now(),
+            )
         except FieldErrors as wrong:
             return _wrong(wrong)
         return jsonify(_shares(site, known.id))

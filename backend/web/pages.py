@@ -14,14 +14,14 @@ from backend.aims import metrics_of
 from backend.budget import FieldErrors, save_budget, save_shares
 from backend.budget.live import BUDGET, SHARES
 from backend.domain import Outdated
-from backend.store.access import Rights
+from backend.store.access import NameRefused, Rights
 from backend.web import budget_page, quality_tables, showing
 from backend.web.actions import ACTIONS
 from backend.web.advising import advising
 from backend.web.budget_facts import budget_facts, burn, changes
 from backend.web.doors import add_doors, inside
 from backend.web.site import Site, speech_of
-from backend.web.tokens import NameRefused, NameTaken, make_token
+from backend.web.tokens import NameTaken, make_token
 from backend.web.why import sentences
 from backend.web.work_facts import round_facts, target_facts
 
@@ -165,7 +165,7 @@ def _deeds(pages: Blueprint, site: Site) -> None:
             if subject not in (BUDGET, SHARES):
                 raise BadRequest(f"subject: expected {BUDGET} or {SHARES}")
             save = (
-                save_shares
+                partial(save_shares, queue=site.settings.queue(known.id))
                 if subject == SHARES
                 else partial(save_budget, metrics=metrics_of(store, known.id))
             )

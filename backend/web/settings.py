@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from backend.config.types import Queue
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class WebSettings:
     managers:         e-mail addresses, as Label Studio spells them, of its users who may change anything;
                       empty: all of its users
     public_url:       where Label Studio reaches this; without a password its host is a name of ours
+    queue:            what the configuration says of a project's queue: shares left empty count as there
     """
 
     password: str | None = field(default=None, repr=False)
@@ -28,3 +32,4 @@ class WebSettings:
     timeout_seconds: float = 10
     managers: frozenset[str] = frozenset()
     public_url: str | None = None
+    queue: Callable[[int], Queue] = lambda _project: Queue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import backend
+from backend.cli import commands
 from backend.cli.commands import group
+from backend.cli.serving import web_settings
 from backend.cli.setup import Setup
 from backend.config import table
 from backend.connecting import Outcome
@@ -356,6 +359,28 @@ def test_a_store_that_cannot_be_opened_takes_one_line(run: Run, tmp_path: Path) 
 
 def test_serving_other_machines_without_a_password_is_refused(run: Run) -> None:
     assert "NEXTLABEL_PASSWORD" in complaint(run("serve", NEXTLABEL_WEB_HOST="0.0.0.0"), 2)
+
+
+def test_the_web_process_knows_its_names_and_each_projects_queue(tmp_path: Path) -> None:
+    (file := tmp_path / "nextlabel.yaml").write_text("projects: {12: {queue: {audit_share: 0.5}}}\n")
+    environment = {"NEXTLABEL_WEB_PUBLIC_URL": "http://us:9090", "NEXTLABEL_STORE_HOME": str(tmp_path / "h")}
+    settings = web_settings(Setup(file, environment).config, None)
+    assert settings.public_url == "http://us:9090"
+    assert (settings.queue(12).audit_share, settings.queue(13).audit_share) == (0.5, 0.1)
+
+
+def test_what_a_worker_keeps_of_its_kernels_is_bounded_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commands, "group", lambda **_given: None)
+    monkeypatch.setattr(os, "environ", {"LRU_CACHE_CAPACITY": "7"})
+    commands.main()
+    assert os.environ == {**commands.BEFORE_TORCH, "LRU_CACHE_CAPACITY": "7"}
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "a\x07", "\ud800", "", "x" * 101])
+def test_a_token_cannot_be_called_what_no_database_keeps(run: Run, name: str) -> None:
+    assert "token name" in complaint(run("token", name), 2)
 
 
 def test_two_projects_with_the_same_mistake_are_both_named(run: Run, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from filled_store import fill, set_budget
 
 from backend.budget import budget_of, shares_of, stand_of
+from backend.config.types import Queue
 from backend.store import Store
 from backend.web import WebSettings, create_app
 from backend.web.api import PREFIX
@@ -257,6 +258,14 @@ def test_shares_are_set(call, store):
     assert answer.json["fields"] == {"audit": 0.15, "exploration": None, "relabel": None}
     wrong = call("PUT", f"{PROJECT}/shares", json={"revision": 1, "fields": {"audit": 2}})
     assert wrong.status_code == 422
+
+
+def test_a_share_that_is_left_empty_counts_as_the_configuration_says(store):
+    settings = WebSettings(queue=lambda project: Queue(audit_share=0.5 if project == 1 else 0.1))
+    call = Caller(create_app(store, settings, now=lambda: NOW), store)
+    answer = call("PUT", f"{PROJECT}/shares", json={"revision": 0, "fields": {"relabel": 0.45}})
+    assert answer.status_code == 422
+    assert "audit counts 0.5" in str(answer.json)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from filled_store import PEOPLE, fill, set_budget
 
 from backend.budget import budget_of, stand_of
+from backend.config.types import Queue
 from backend.domain import FrontTask, Origin, Project, Task
 from backend.store import Store, digest
 from backend.web import WebSettings, create_app
@@ -634,6 +635,14 @@ def test_shares_are_saved_and_refused_alike(inside, store):
     assert bad.status_code == 422
     assert 'id="e-audit"' in bad.text
     assert send(inside, "/projects/1/budget", subject="other", revision="1").status_code == 400
+
+
+def test_the_form_counts_a_share_that_is_left_empty_as_the_configuration_says(store):
+    inside = app_of(store, queue=lambda _project: Queue(audit_share=0.5)).test_client()
+    log_in(inside)
+    answer = send(inside, "/projects/1/budget", subject="shares", revision="0", audit="", relabel="45 %")
+    assert answer.status_code == 422
+    assert 'id="e-audit"' in answer.text
 
 
 # --- tokens -----------------------------------------------------------------------------------------
