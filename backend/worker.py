@@ -10,7 +10,7 @@ import time
 from functools import partial
 
 from backend.config import Config
-from backend.domain import LeaseLost, Progress, Unreachable, utc_now
+from backend.domain import LeaseLost, Progress, Unauthorized, Unreachable, utc_now
 from backend.encoders import Encoder, Takes, make_for
 from backend.heartbeat import Heartbeat
 from backend.labels import LabelKind
@@ -125,7 +125,7 @@ class Worker:
             if went == [True]:
                 went.append(watched.tidy())
             # a training can mend what the rounds fail of, but may need images: those Label Studio has
-            if not isinstance(watched.rounds.error, Unreachable):
+            if not isinstance(watched.rounds.error, Unreachable | Unauthorized):
                 went.append(watched.take(watched.training, lambda: self._trainer.tick(known.id)))
         except Stopped:
             return

@@ -65,6 +65,7 @@ def replaced(folder: Path) -> Iterator[Path]:
         flush_tree(unfinished)
         _swap(unfinished, folder)
         flush_names(folder.parent)
+        flush_names(folder.parent.parent)  # it may have been made just now
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

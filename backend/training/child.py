@@ -27,6 +27,8 @@ LOOK_SECONDS = 2.0
 REST_SECONDS = 60.0
 """After a training that failed or was killed, the next one waits so long."""
 PATIENCE_SECONDS = 10.0
+UNREAD_SECONDS = 60.0
+"""A target that cannot be read for so long is given up; before, it may be memory or file handles that lack."""
 
 
 class TargetTrainer:
@@ -55,6 +57,7 @@ class TargetTrainer:
         self._of = 0
         self._look_at: dict[int, float] = {}
         self._serving: dict[int, Serving] = {}
+        self._unread_since: dict[tuple[int, int], float] = {}
 
     @property
     def training(self) -> int | None:
@@ -101,16 +104,13 @@ class TargetTrainer:
     ) -> Callable[[Positions, Callable[[Positions], Sequence[object]]], Decided] | None:
         """Give what answers rows of `pool` in the proxy's place; None while no target serves.
 
-        One that cannot be read serves no longer: rounds go on with the proxy until another is trained.
+        Rounds go on with the proxy while one cannot be read; once that has lasted it serves no longer, and
+        another is trained.
         """
         found = self.serving(pool)
         if found is None:
             return None
-        try:
-            found.load()
-        except (EncoderError, ConfigError) as error:
-            del self._serving[pool.project_id]
-            give_up(self._store, pool.project_id, found.version, str(error), now=self._now())
+        if not self._can_read(found, pool.project_id):
             return None
 
         def decide(rows: Positions, _: Callable[[Positions], Sequence[object]]) -> Decided:
@@ -121,6 +121,20 @@ class TargetTrainer:
             return found.decide(rows, given, pause=pause)
 
         return decide
+
+    def _can_read(self, target: Serving, project_id: int) -> bool:
+        version, now = target.version, self._clock()
+        try:
+            target.load()
+        except (EncoderError, ConfigError) as error:
+            if (project_id, version.number) not in self._unread_since:
+                log.warning("project %s: target %s: %s", project_id, version.number, error)
+            if now - self._unread_since.setdefault((project_id, version.number), now) >= UNREAD_SECONDS:
+                del self._serving[project_id]
+                give_up(self._store, project_id, version, str(error), now=self._now())
+            return False
+        self._unread_since.pop((project_id, version.number), None)
+        return True
 
     def serving(self, pool: TaskPool) -> Serving | None:
         """The target that serves `pool`'s primary control, with what it has answered so far."""

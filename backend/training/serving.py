@@ -103,8 +103,8 @@ def readable(target: Serving | None) -> Serving | None:
 def give_up(store: Store, project_id: int, version: TargetVersion, why: str, *, now: datetime) -> None:
     """Let a version that cannot be read serve no longer, and ask for a training that takes its place.
 
-    None is asked for where one is under way, or where one of the two versions before could not be read
-    either: then it is not the file, and the next one is trained when there are labels enough.
+    None is asked for where one is under way, or where another of the last three could not be read either:
+    then it is not the file, and the next one is trained when there are labels enough.
     """
     words = f"target {version.number} cannot be read, and the proxy answers in its place: {why}"
     log.error("project %s: %s", project_id, words)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from backend.config import ProjectConfig
-from backend.domain import NextlabelError
 from backend.labels.forms import alike, label_counts
 from backend.models import Decided
 from backend.models.targets import Model, answers_of
@@ -98,7 +97,7 @@ class Court:
         try:
             head = fitted_proxy(pool, self.config, known)
             return None if head is None else proxy_answers(pool, head, rows)
-        except (NextlabelError, BadInput) as error:
+        except BadInput as error:
             # minutes of training are not thrown away for what a second of fitting makes of its tasks
             log.warning("project %s: not compared with the proxy: %s", pool.project_id, error)
             return None

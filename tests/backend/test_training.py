@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +21,7 @@ from backend.config import Config, ProjectConfig
 from backend.config.installation import Store as StoreSection
 from backend.config.types import Labels, Queue, Rounds, Selection
 from backend.config.types import Target as TargetSection
-from backend.domain import RETRAIN, EncoderError, LeaseLost, NextlabelError
+from backend.domain import RETRAIN, EncoderError, LeaseLost, NextlabelError, StoreError
 from backend.labels.forms import Form
 from backend.labels.reading import read_all
 from backend.models import Decided
@@ -650,7 +652,52 @@ def spoil(bench: Bench, number: int) -> None:
 
 def worker_s(bench: Bench) -> TargetTrainer:
     config = Config(**vars(CONFIG), store=StoreSection(home=bench.home))
-    return TargetTrainer(bench.store, config, lambda project: ["false"], now=bench.clock)
+    minutes = itertools.count(step=61)
+    command = ["false"]
+    return TargetTrainer(bench.store, config, lambda _: command, now=bench.clock, clock=lambda: next(minutes))
+
+
+def given_up(trainer: TargetTrainer, pool: Any) -> bool:
+    """Look at once, and a minute later."""
+    return [trainer.answers(pool), trainer.answers(pool)] == [None, None]
+
+
+def test_a_target_that_cannot_be_read_for_a_moment_serves_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File handles were short: the proxy answers once, and nothing is trained anew."""
+
+    def load(folder: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    bench.label(30)
+    bench.train()
+    pool, trainer = bench.read(), worker_s(bench)
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeWords, "load", load)
+        assert trainer.answers(pool) is None
+    assert trainer.answers(pool) is not None
+    assert bench.store.targets.get(1, 1).serves
+    assert bench.due() is None
+
+
+def test_a_verdict_without_the_comparison_that_broke_is_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What might be clearly worse does not serve because the store could not be read."""
+    from backend.training import verdict
+
+    def broken(*_: Any) -> None:
+        raise StoreError("database is locked")
+
+    bench.label(40)
+    with monkeypatch.context() as patched:
+        patched.setattr(verdict, "fitted_proxy", broken)
+        with pytest.raises(StoreError):
+            bench.train()
+    assert bench.store.targets.serving(1) is None
+    bench.clock.time += timedelta(minutes=2)
+    assert [each["against"] for each in bench.train().figures["compared"]] == ["the proxy"]
 
 
 def test_a_target_that_cannot_be_read_serves_no_longer_and_another_is_due(
@@ -691,10 +738,10 @@ def test_targets_that_cannot_be_read_again_and_again_are_not_trained_for_ever(be
     bench.train()
     spoil(bench, 1)
     pool, trainer = bench.read(), worker_s(bench)
-    assert trainer.answers(pool) is None
+    assert given_up(trainer, pool)
     bench.train(str(bench.due()))
     spoil(bench, 2)
-    assert trainer.answers(pool) is None
+    assert given_up(trainer, pool)
     assert bench.due() is None
     bench.label(10)
     latest = max(bench.train().number for _ in range(3))
@@ -703,7 +750,7 @@ def test_targets_that_cannot_be_read_again_and_again_are_not_trained_for_ever(be
     def spoilt_meanwhile(step: str, done: int, total: int | None) -> None:
         if done == 1:
             spoil(bench, latest)
-            assert trainer.answers(pool) is None
+            assert given_up(trainer, pool)
 
     bench.progress = spoilt_meanwhile
     assert bench.train().serves

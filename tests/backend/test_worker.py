@@ -15,7 +15,7 @@ from backend.budget import save_stand
 from backend.config import Config
 from backend.config.installation import Store as StoreSection
 from backend.config.types import Queue, Rounds, Target
-from backend.domain import EncoderError, LabelStudioError, RoundState, Unreachable
+from backend.domain import EncoderError, LabelStudioError, RoundState, Unauthorized, Unreachable
 from backend.store import Store
 from backend.training.child import TargetTrainer
 from backend.training.files import folder_of
@@ -200,6 +200,7 @@ def test_trouble_of_rounds_is_over_when_they_work_and_that_of_erasing_is_told_ag
         (KeyError("x"), True),
         (LabelStudioError("HTTP 400"), True),
         (Unreachable("connection refused"), False),
+        (Unauthorized("HTTP 401"), False),
     ],
 )
 def test_trainings_go_on_while_rounds_fail(shop: Shop, error: Exception, ticks: bool) -> None:
@@ -235,11 +236,12 @@ def test_a_target_whose_file_is_cut_off_stops_no_round(shop: Shop, encoder: Any,
     assert trained.train("30 labels").serves
     (file,) = folder_of(shop.home, 1, 1).iterdir()
     file.unlink() if left is None else os.truncate(file, left)
-    shop.labelstudio.label(shop.labelstudio.next()[0])
     trainer = TargetTrainer(shop.store, config, command, now=shop.clock.now, clock=shop.clock.monotonic)
     worker = shop.worker(trainer)
-    shop.tick(worker, 3600)
-    assert (shop.rounds(), shop.store.projects.get(1).trouble) == (3, None)
+    for rounds in (3, 4):
+        shop.labelstudio.label(shop.labelstudio.next()[0])
+        shop.tick(worker, 3600)
+        assert (shop.rounds(), shop.store.projects.get(1).trouble) == (rounds, None)
     assert any(
         each.result for each in shop.labelstudio.predictions[shop.labelstudio.info.model_version].values()
     )
