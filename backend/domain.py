@@ -64,6 +64,14 @@ class StoreError(NextlabelError):
     exit_code = 5
 
 
+class StoreBusy(StoreError):
+    """Another process writes for so long that this one has stopped waiting."""
+
+
+class StoreUnwritable(StoreError):
+    """There is no room for the store, or no right to write it."""
+
+
 class LeaseLost(NextlabelError):
     """Another worker has taken the project over; this one must not switch anything any more."""
 

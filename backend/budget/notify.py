@@ -150,7 +150,10 @@ def _ascii(url: str) -> str:
     """Write an address as it is sent: a path has no other letters than ASCII's, a host its name in IDNA."""
     parts = urllib.parse.urlsplit(url)
     path, query = (urllib.parse.quote(part, safe=_AS_THEY_ARE) for part in (parts.path, parts.query))
-    return parts._replace(netloc=parts.netloc.encode("idna").decode(), path=path, query=query).geturl()
+    host = (parts.hostname or "").encode("idna").decode()  # alone: with a port behind it, its end is no name
+    host = f"[{host}]" if ":" in host else host
+    netloc = host if parts.port is None else f"{host}:{parts.port}"
+    return parts._replace(netloc=netloc, path=path, query=query).geturl()
 
 
 def mail(message: Message, config: Notify, password: SecretStr | None) -> None:
@@ -175,7 +178,7 @@ def mail(message: Message, config: Notify, password: SecretStr | None) -> None:
 def _letter(message: Message, config: Notify) -> EmailMessage:
     letter = EmailMessage()
     letter["Subject"], letter["From"] = _in_one_line(message.subject), _in_one_line(config.smtp_from)
-    letter["To"] = config.email
+    letter["To"] = _in_one_line(config.email or "")
     letter["Message-ID"] = f"<{message.key}@nextlabel>"
     letter.set_content(message.text)
     return letter

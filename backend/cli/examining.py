@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from backend.cli.keeping import examine_store
+from backend.cli.keeping import BUSY, examine_store
 from backend.cli.known import known as look_up
 from backend.cli.setup import Setup
 from backend.connecting import is_given_back, whereabouts
@@ -66,6 +66,9 @@ def _server(setup: Setup) -> Finding:
 def _worker(workers: list[str], kept: Finding) -> Finding:
     if workers:
         return Finding("worker", Level.OK, f"{len(workers)} running")
+    if kept.message.startswith(BUSY):
+        said = "whether a worker runs cannot be told while the store is busy"
+        return Finding("worker", Level.WARNING, said, "Run the doctor again later.")
     if kept.level is Level.ERROR:  # the signs of life of one that runs are not written either
         said = "whether a worker runs cannot be told: the store cannot be written"
         return Finding("worker", Level.WARNING, said, "Mend the store first, then run the doctor again.")

@@ -88,14 +88,15 @@ class Web(Section):
     @field_validator("public_url")
     @classmethod
     def _fill(cls, url: str, so_far: ValidationInfo) -> str:
-        if "{" not in url:
-            check_address(url)
         known = so_far.data
-        return (
-            url.replace("{host}", str(known.get("host")))
-            .replace("{port}", str(known.get("port")))
-            .rstrip("/")
-        )
+        # a host or port that was refused is told already: another stands for it here
+        host = str(known.get("host", "localhost"))
+        if ":" in host and not host.startswith("["):
+            url, host = url.replace("[{host}]", "{host}"), f"[{host}]"
+        filled = url.replace("{host}", host).replace("{port}", str(known.get("port", 9090)))
+        if "{" in filled or "}" in filled:
+            raise ValueError("a name that is neither host nor port")
+        return check_address(filled).rstrip("/")
 
 
 class Logging(Section):

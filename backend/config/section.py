@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -14,8 +15,10 @@ Name: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 
 
 def check_host(name: str) -> str:
-    """Give `name`; ValueError where no host can be called so, as with two dots in a row."""
+    """Give `name`; ValueError where no host can be called so, as with two dots in a row, or a port."""
     name.encode("idna")
+    if ":" in name:
+        ipaddress.IPv6Address(name.removeprefix("[").removesuffix("]"))
     return name
 
 

@@ -107,13 +107,16 @@ def _majority(votes: Sequence[str]) -> str:
 def _key(file: Path, data: Sequence[Any], wanted: str | None) -> str:
     """Find where the tasks' `data` hold what is shown.
 
-    An export names the tag that was asked about, but not the key which that tag shows.
+    An export names the tag that was asked about, but not the key which that tag shows. One that holds a text
+    in every task, if an empty one, goes before a remark that only some have.
     """
     held: list[Json] = [each for each in data if isinstance(each, dict)]
     if wanted is not None:
         keys: list[str] = sorted({key for each in held for key in each})
         return _among(file, "--text", wanted, keys, "key of the tasks' data")
-    texts = sorted({key for each in held for key, value in each.items() if _is_text(value)})
+    some = sorted({key for each in held for key, value in each.items() if _is_text(value)})
+    every = [key for key in some if all(isinstance(each.get(key), str) for each in held)]
+    texts = every or some
     if not texts:
         raise ConfigError(f"{file}: no key of the tasks' data holds a text; expected one")
     if len(texts) > 1:

@@ -14,8 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from backend.domain import StoreError
+from backend.domain import StoreBusy, StoreError, StoreUnwritable
 
 BUSY_SECONDS = 20
 CONNECTIONS = 15
@@ -23,6 +24,21 @@ VIEW = "REPEATABLE READ"
 """What PostgreSQL calls a transaction all of whose statements see the same."""
 CHUNK = 500
 """How many ids one IN list holds: SQLite's oldest limit on variables is 999."""
+
+_SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_SQLITE_UNWRITABLE = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,  # a quota, or a limit on files
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_CANTOPEN,  # as where the log of changes cannot be made beside the database
+    }
+)
+_POSTGRESQL_BUSY = frozenset({"55P03", "57014", "40P01", "40001"})
+"""No lock in time, cancelled for its time, deadlock, cannot be serialized."""
+_POSTGRESQL_UNWRITABLE = frozenset({"53100", "25006", "42501"})
+"""Disk full, read-only, no right."""
 
 
 class UTCDateTime(sa.TypeDecorator[datetime]):
@@ -80,7 +96,8 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            raise StoreError(f"store {self}: {_first_line(getattr(error, 'orig', None) or error)}") from error
+            cause = getattr(error, "orig", None) or error
+            raise _kind(cause)(f"store {self}: {_first_line(cause)}") from error
 
     def __str__(self) -> str:
         return self.url.render_as_string(hide_password=True)
@@ -168,6 +185,18 @@ def _write_ahead(cursor: sqlite3.Cursor) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     writes = connection.get_execution_options().get("nextlabel_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _kind(error: BaseException) -> type[StoreError]:
+    """Tell by the driver's code whether waiting helps, or room and rights, or something else."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # what is above only details it
+        busy, unwritable = code in _SQLITE_BUSY, code in _SQLITE_UNWRITABLE
+    else:
+        state = getattr(error, "sqlstate", None)
+        busy = state in _POSTGRESQL_BUSY or isinstance(error, PoolTimeout)
+        unwritable = state in _POSTGRESQL_UNWRITABLE
+    return StoreBusy if busy else StoreUnwritable if unwritable else StoreError
 
 
 def _first_line(error: BaseException) -> str:

@@ -67,7 +67,7 @@ def why_not_here(request: Request, public_url: str | None) -> str:
     """
     if not _is_local(request):
         return "the request comes from elsewhere, or through a proxy"
-    ours = _OUR_NAMES | {_name(urlsplit(public_url or "").netloc)} - {""}
+    ours = _OUR_NAMES | {_public_name(public_url or "")} - {""}
     if _name(request.host) not in ours:
         expected = ", ".join(sorted(ours))
         return f"Host {request.host!r}: not a name of ours; expected one of {expected} (see web.public_url)"
@@ -89,6 +89,14 @@ def _is_local(request: Request) -> bool:
 def _name(host: str) -> str:
     """Give a host without its port, in lower case."""
     return (host if host.endswith("]") else host.rpartition(":")[0] or host).lower()
+
+
+def _public_name(url: str) -> str:
+    """Give an address's host as a Host header has it, in IDNA; '' where the address has none."""
+    try:
+        return _name(urlsplit(url).netloc.rpartition("@")[2]).encode("idna").decode().lower()
+    except ValueError:
+        return ""
 
 
 def _equal(given: str, expected: str) -> bool:

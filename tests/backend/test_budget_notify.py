@@ -21,7 +21,8 @@ import pytest
 from pydantic import SecretStr
 
 from backend.budget import Gate, Standing, save_budget, save_stand
-from backend.budget.notify import TRIES
+from backend.budget.notify import TRIES, post
+from backend.budget.notify import Message as Words
 from backend.config import ProjectConfig
 from backend.config.types import Notify
 from backend.domain import Annotation, Project
@@ -324,6 +325,33 @@ def test_an_address_may_hold_any_letters(store: Store) -> None:
         assert server.paths == ["/%ED%9B%85/a%20b?to=%EC%95%8C%EB%A6%BC&n=1"]
 
 
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        ("알림.한국", "xn--4y2bl5s.xn--3e0b707e"),
+        ("bücher", "xn--bcher-kva"),
+        ("Chat.Example.", "chat.example."),
+        ("[::1]", "::1"),
+        ("나:비밀@알림.한국", "xn--4y2bl5s.xn--3e0b707e"),  # no configuration has it
+    ],
+)
+def test_a_host_of_any_letters_is_found_with_its_port(
+    monkeypatch: pytest.MonkeyPatch, host: str, asked: str
+) -> None:
+    """The port is no part of the name, and who logs in there is not sent."""
+    hosts: list[Any] = []
+    look_up = socket.getaddrinfo
+
+    def here(host: str, *more: Any, **named: Any) -> Any:
+        hosts.append(host)
+        return look_up("127.0.0.1", *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    with running(Post()) as server:
+        post(Words("1.1", "closed", "closed", {}), f"http://{host}:{server.server_port}/hook")
+        assert (hosts, server.paths) == ([asked], ["/hook"])
+
+
 def test_who_sends_elsewhere_to_what_is_no_address_was_not_told(store: Store) -> None:
     with running(Post()) as server:
         server.answers, server.elsewhere = [302], "http://[::1/"
@@ -355,8 +383,8 @@ def test_a_title_of_several_lines_has_a_subject_of_one(store: Store) -> None:
         ("http://[::1/s3cret", "notify.webhook_url: Invalid IPv6 URL; expected an address to post to"),
         ("http://a..b/s3cret", "notify.webhook_url: "),
         (f"http://{'a' * 64}.b/s3cret", "notify.webhook_url: "),
-        ("http://127.0.0.1:port/s3cret", "webhook at 127.0.0.1:port: "),
-        ("http://127.0.0.1:99999/s3cret", "webhook at 127.0.0.1:99999: "),
+        ("http://127.0.0.1:port/s3cret", "notify.webhook_url: Port "),
+        ("http://127.0.0.1:99999/s3cret", "notify.webhook_url: Port out of range"),
     ],
 )
 def test_an_address_that_is_none_is_a_message_that_is_not_told(store: Store, url: str, words: str) -> None:
@@ -370,6 +398,17 @@ def test_an_address_that_is_none_is_a_message_that_is_not_told(store: Store, url
         assert told["webhook"]["error"].startswith(words)
         assert "s3cret" not in str(told)
         assert told["email"]["ok"]
+
+
+def test_addresses_on_several_lines_all_get_the_letter(store: Store) -> None:
+    with running(Mail()) as server:
+        lines = Notify(email="ada@example.org,\n  bob@example.org,\u2028eve@example.org")
+        desk = Desk(store, letters(server).model_copy(update={"email": lines.email}))
+        desk.budget(0, labels=10)
+        assert desk.settle()["email"]["ok"]
+        [letter] = server.letters
+        assert letter["To"] == "ada@example.org, bob@example.org, eve@example.org"
+        assert len(server.to) == 3
 
 
 @pytest.mark.parametrize(

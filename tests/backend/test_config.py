@@ -230,6 +230,38 @@ def test_the_public_address_is_made_of_host_and_port_wherever_they_stand(read):
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://{host}:99999",
+        "http://{host}:0",
+        "http://{hots}:9090",
+        "http://[{host}:{port}",
+        "http://{host}:{port}/{path}",
+        "http://{host}:{port}0000",
+        "http://{host}..b:{port}",
+    ],
+)
+def test_a_public_address_is_checked_as_it_is_when_filled(errors, url):
+    expected = "expected an http:// or https:// address without user and password"
+    assert errors(f"web: {{public_url: '{url}'}}") == [f'web.public_url: "{url}"; {expected}']
+
+
+def test_what_fills_the_public_address_is_refused_once_under_its_own_name(errors):
+    assert errors("web: {port: 99999}") == ["web.port: 99999; expected a whole number from 1 to 65535"]
+    for host in ("a..b", "localhost:9090"):
+        assert errors(f"web: {{host: '{host}'}}") == [
+            f'web.host: "{host}"; expected a host name or IP address'
+        ]
+
+
+@pytest.mark.parametrize("template", ["http://{host}:{port}", "http://[{host}]:{port}"])
+@pytest.mark.parametrize("host", ["::1", "fe80::2%eth0"])
+def test_a_host_of_ipv6_has_brackets_in_the_public_address(read, template, host):
+    web = read(f"web: {{host: '{host}', public_url: '{template}'}}").web
+    assert (web.host, web.public_url) == (host, f"http://[{host}]:9090")
+
+
 def test_a_host_that_cannot_be_called_so_is_refused(errors):
     assert errors("web: {host: a..b}\nnotify: {smtp_host: a..b}") == [
         'web.host: "a..b"; expected a host name or IP address',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from backend.cli.examining import examine
-from backend.cli.keeping import examine_store
+from backend.cli.keeping import BUSY, examine_store
 from backend.cli.setup import Setup
 from backend.domain import Finding, Level, Member, Unauthorized, Unreachable, silent, utc_now
 from backend.labelstudio.doctor import examine_server
@@ -139,3 +141,60 @@ def test_a_folder_that_cannot_be_written_is_told_though_the_store_can(store: Sto
     finding = examine_store(store, home)
     assert finding.level is Level.ERROR
     assert f"store folder {home}: " in finding.message
+    assert finding.remedy == "Correct store.home, or what stands there."
+
+
+def test_a_store_that_another_writes_for_long_is_busy_and_lacks_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is a worker missed, whose signs of life wait as long."""
+    monkeypatch.setattr("backend.store.database.BUSY_SECONDS", 0.05)
+    store = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
+    other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    seen = found(setup_with(store, Server(), tmp_path))
+    other.close()
+    assert seen["store"].level is seen["worker"].level is Level.WARNING
+    assert seen["store"].message.startswith("busy: another process writes for long (store sqlite://")
+    assert "cannot be written" not in seen["store"].message
+    assert "room" not in seen["store"].remedy
+    assert "nextlabel up" not in seen["worker"].remedy
+    assert examine_store(store, tmp_path).level is not Level.ERROR
+    store.close()
+
+
+def test_room_is_told_of_where_the_database_is(tmp_path: Path) -> None:
+    """Which need not be the folder of embeddings and models."""
+    store = Store.open(f"sqlite:///{tmp_path / 'elsewhere' / 'store.db'}")
+    with full_disk():
+        finding = examine_store(store, tmp_path / "home")
+    assert finding.level is Level.ERROR
+    assert f"B are free in {tmp_path / 'elsewhere'}." in finding.remedy
+    with store.database.write() as db:
+        db.execute(sa.text("ALTER TABLE alembic_version RENAME TO gone"))
+    broken = examine_store(store, tmp_path / "home")
+    assert broken.level is Level.ERROR
+    assert "no such table" in broken.message
+    assert broken.remedy == "Mend the database, or correct store.url."
+    store.close()
+
+
+def test_postgresql_is_never_told_to_make_room_in_our_folder(postgresql: Any, tmp_path: Path) -> None:
+    new_url = postgresql.new()
+    Store.open(new_url).close()
+    patient, read_only = (
+        Store(f"{new_url}{'&' if '?' in new_url else '?'}options=-c%20{option}")
+        for option in ("lock_timeout%3D50", "default_transaction_read_only%3Don")
+    )
+    refused = examine_store(read_only, tmp_path)
+    assert (refused.level, refused.remedy) == (
+        Level.ERROR,
+        "Make room on the database's server, or let the user in store.url write there.",
+    )
+    writer = Store(new_url)
+    with writer.database.write() as db:
+        db.execute(sa.text("LOCK TABLE alembic_version"))
+        busy = examine_store(patient, tmp_path)
+    assert (busy.level, busy.message.partition(" (")[0]) == (Level.WARNING, BUSY)
+    for store in (patient, read_only, writer):
+        store.close()

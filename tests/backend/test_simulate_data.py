@@ -206,6 +206,23 @@ def test_a_key_that_holds_a_text_in_some_tasks_may_be_the_one_that_is_shown(tmp_
         read_export(export(tmp_path / "e.json", tasks))
 
 
+def test_what_only_some_tasks_have_is_no_candidate_beside_what_all_have(tmp_path):
+    """A remark on one task, say; where no key is a text in all of them, each may be meant."""
+
+    def read_with(*data):
+        tasks = [task(n, ["a"], data=each) for n, each in enumerate(data)]
+        return read_export(export(tmp_path / "e.json", tasks))
+
+    found = read_with({"text": "A"}, {"text": "B", "note": "n"}, {"text": "C", "note": None})
+    assert [example.text for example in found.examples] == ["A", "B", "C"]
+    with pytest.raises(ConfigError, match="have 'text', 'title'; choose one with --text KEY"):
+        read_with({"text": "A", "title": "a"}, {"text": "B", "title": "b", "note": "n"})
+    with pytest.raises(ConfigError, match="have 'note', 'text'; choose one with --text KEY"):
+        read_with({"text": "A"}, {"note": "B"})
+    with pytest.raises(ConfigError, match="task 1: 'text' is 5; expected a text"):
+        read_with({"text": "A"}, {"text": 5})
+
+
 def test_json_min_needs_both_names(tmp_path):
     records = [{"text": "A", "topic": "x", "id": 1}, {"text": "B", "topic": {"choices": ["x", "y"]}, "id": 2}]
     file = export(tmp_path / "m.json", records)

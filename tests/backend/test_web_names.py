@@ -131,6 +131,9 @@ def test_this_machine_is_served_by_its_own_names(store, method, path, body, stat
         ("http://Nextlabel.Example/behind", "nextlabel.example"),
         ("http://nextlabel.example:8000", "NEXTLABEL.example:9090"),
         (INSIDE, "nextlabel:9090"),
+        ("http://Bücher.example:9090", "xn--bcher-kva.example:9090"),
+        ("https://알림.한국", "xn--4y2bl5s.xn--3e0b707e"),
+        ("http://[fe80::2]:9090", "[FE80::2]:9090"),
     ],
 )
 def test_label_studio_is_served_by_the_name_that_it_was_given(
@@ -141,6 +144,14 @@ def test_label_studio_is_served_by_the_name_that_it_was_given(
     answer = ask(client_of(store, public_url=public_url), method, path, body, {"Host": host})
     assert answer.status_code == status
     assert ask(client_of(store, public_url=public_url), method, path, body, EVIL).status_code == 401
+
+
+@pytest.mark.parametrize("public_url", ["http://[127.0.0.1:9090", "http://a..b", "http://", "", "x"])
+def test_an_address_that_is_none_gives_us_no_name(store, public_url):
+    client = client_of(store, public_url=public_url)
+    for host, status in (("localhost:9090", 200), ("evil.example", 401), ("", 401)):
+        assert client.get("/versions", headers={"Host": host}).status_code == status
+        assert client.get("/projects", headers={"Host": host}).status_code == (200 if status == 200 else 303)
 
 
 @pytest.mark.parametrize(("method", "path", "body", "status"), OPERATORS)
