@@ -28,7 +28,7 @@ REST_SECONDS = 60.0
 """After a training that failed or was killed, the next one waits so long."""
 PATIENCE_SECONDS = 10.0
 UNREAD_SECONDS = 60.0
-"""A target that cannot be read for so long is given up; before, it may be memory or file handles that lack."""
+"""A target that cannot be read for so long is given up: before, memory or file handles may be what lacks."""
 
 
 class TargetTrainer:
