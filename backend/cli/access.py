@@ -11,7 +11,7 @@ from backend.cli.known import known
 from backend.cli.output import ago, as_json, console
 from backend.cli.setup import Setup
 from backend.domain import ConfigError, utc_now
-from backend.store.access import NameRefused, Rights, Token, token_name
+from backend.store.access import COMMAND_LINE, NameRefused, Rights, Token, token_name
 
 
 @click.command()
@@ -48,7 +48,7 @@ def token(
     for project in projects:
         known(setup.store, project)
     rights: Rights = "write" if write else "read"
-    by = f"{getpass.getuser()} (command line)"
+    by = f"{getpass.getuser()}{COMMAND_LINE}"
     key, made = access.make_token(name, rights, list(projects) or None, by=by, now=utc_now())
     if as_json_:
         as_json({"token": key, "id": made.id, "name": made.name, "rights": made.rights})

@@ -19,6 +19,8 @@ from backend.store.projects import digest
 Rights: TypeAlias = Literal["read", "write"]
 
 TOKEN_PREFIX = "nlt_"  # noqa: S105 - what every token begins with, so that a scanner finds one that leaked
+COMMAND_LINE = " (command line)"
+"""How those sign who make a token with `nextlabel token`: they run the installation."""
 LONGEST_NAME = 100
 _UNWRITABLE = {"Cc", "Cs"}
 """Categories that a database refuses in a text: PostgreSQL a NUL, and all of them a lone surrogate."""

@@ -14,7 +14,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 
 from backend.domain import Clock, NotFound
 from backend.store import Connection, Store, digest
-from backend.store.access import LOGIN_HOURS, Login, Rights, Token
+from backend.store.access import COMMAND_LINE, LOGIN_HOURS, Login, Rights, Token
 from backend.web.access import why_not_here
 from backend.web.attempts import Attempts
 from backend.web.identity import identify
@@ -22,8 +22,8 @@ from backend.web.settings import WebSettings
 
 COOKIE = "nextlabel_login"
 CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
-OPERATOR, LOCAL, COMMAND_LINE = "operator", "this machine", " (command line)"
-"""How who runs the installation signs: by the password, without one, and how their `nextlabel token` ends."""
+OPERATOR, LOCAL = "operator", "this machine"
+"""How who runs the installation signs: by the password, and without one."""
 
 Via: TypeAlias = Literal["password", "Label Studio", "token", "this machine"]
 
