@@ -54,6 +54,7 @@ def _target(store: Store, project_id: int) -> dict[str, Any] | None:
     last, serves = store.targets.latest(project_id), store.targets.serving(project_id)
     if last is None:
         return None
+    done = store.targets.all(project_id, TrainingState.DONE, limit=1)
     return {
         "number": last.number,
         "name": last.name,
@@ -64,6 +65,7 @@ def _target(store: Store, project_id: int) -> dict[str, Any] | None:
         "error": last.error,
         "progress": last.progress if last.state is TrainingState.RUNNING else None,
         "serves": None if serves is None else serves.number,
+        "unreadable": done[0].error if done and serves is None else None,
     }
 
 
@@ -72,7 +74,8 @@ def _said(target: dict[str, Any]) -> Said:
     serves = "none serves yet" if target["serves"] is None else f"number {target['serves']} pre-annotates"
     match target["state"]:
         case TrainingState.RUNNING:
-            return f"{name} is being trained; {serves}"
+            said = f"{name} is being trained; {serves}"
+            return Text.assemble(f"{said}; ", red(target["unreadable"])) if target["unreadable"] else said
         case TrainingState.FAILED:
             return Text.assemble(red(f"{name}: {target['error']}"), f"; {serves}")
         case _:

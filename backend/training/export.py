@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backend.domain import ConfigError, NotFound
 from backend.models.saving import replaced
+from backend.models.targets import load_target
 from backend.store import Store, TargetVersion, TrainingState
 from backend.training.card import card
 from backend.training.files import folder_of
@@ -19,7 +20,8 @@ def export(
     """Write the target `number` (else the one that serves, else the last one trained) to the folder `out`.
 
     force: replace what is in `out`
-    errors: NotFound where there is no such target; ConfigError for a folder that is not empty
+    errors: NotFound where there is no such target; ConfigError for a folder that is not empty; EncoderError
+            where the model cannot be read
     """
     if not force and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
         raise ConfigError(f"--out {out}: is not empty; expected a new folder, or --force to replace it")
@@ -30,6 +32,7 @@ def export(
             f"project {project_id}: target {version.number} is not on this machine ({folder}); expected the "
             "machine that trained it, and one of its last versions"
         )
+    load_target(version.name, folder)  # what cannot be read here would be found out where it was taken to
     try:
         with replaced(out) as fresh:
             shutil.copytree(folder, fresh, dirs_exist_ok=True)

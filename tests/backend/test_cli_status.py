@@ -110,6 +110,19 @@ def test_what_needs_somebody_is_red():
     assert closed.style == "red"
 
 
+def test_a_target_that_cannot_be_read_is_told_while_another_is_trained(store, run):
+    connect(store, "tickets")
+    lease = store.training_leases.take(1, "trainer", now=NOW, seconds=60)
+    known = {"name": "ngram", "control": "label", "form": "classes", "labels": ("a", "b"), "change": 1}
+    store.targets.begin(lease, why="30 new labels", figures={}, now=NOW, **known)
+    given = {"labelled": 30, "seconds": 1.0, "figures": {}, "decision": "it serves", "serves": True}
+    store.targets.finish(lease, 1, now=NOW, **given)
+    assert "cannot be read" not in run("status").output
+    store.targets.silence(1, 1, "target 1 cannot be read")
+    store.targets.begin(lease, why="asked for", figures={}, now=NOW, **known)
+    assert "ngram 2 is being trained; none serves yet; target 1 cannot be read" in run("status").output
+
+
 def test_tokens_are_listed_as_they_are_called(store, run):
     for name in AWKWARD:
         store.access.make_token(name, "read", None, by="anna [/x]", now=NOW)

@@ -16,7 +16,16 @@ from tiny_checkpoints import QUICK, WORDS, tiny, tiny_vision
 from backend.config import ProjectConfig
 from backend.config.types import Queue
 from backend.config.types import Target as TargetSection
-from backend.domain import Annotation, ConfigError, LabelStudioError, NextlabelError, NotFound, Project, Task
+from backend.domain import (
+    Annotation,
+    ConfigError,
+    EncoderError,
+    LabelStudioError,
+    NextlabelError,
+    NotFound,
+    Project,
+    Task,
+)
 from backend.labels.reading import read_all
 from backend.labelstudio import MissingTasks
 from backend.pool.audit import audit_order
@@ -321,7 +330,7 @@ def test_without_a_target_the_proxy_answers(shop: Shop) -> None:
 def test_a_target_that_cannot_be_read_answers_nothing_and_is_not_taken_away(
     shop: Shop, tmp_path: Path
 ) -> None:
-    """The proxy answers in its place; once a round has found it, `export` takes another one or says why."""
+    """The proxy answers in its place; `export` says why, or takes another one once a round has found it."""
     pool = open_pool(shop.store, 1, shop.home, read_all(CONFIGS["classes"]).kinds, shop.encoder, seed=0)
     pool.tasks.refresh()
     pool.encode()
@@ -330,6 +339,9 @@ def test_a_target_that_cannot_be_read_answers_nothing_and_is_not_taken_away(
     weights = folder_of(shop.home, 1, spoilt) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     assert predicted(shop, Board()).by == "proxy"
+    with pytest.raises(EncoderError, match="classifier"):
+        export(shop.store, shop.home, 1, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     shop.store.targets.silence(1, spoilt, f"target {spoilt} cannot be read")
     assert export(shop.store, shop.home, 1, tmp_path / "out").number == whole
     with pytest.raises(NotFound, match="target 2 cannot be read; expected one that is whole"):
