@@ -16,6 +16,8 @@ VERSION_PREFIX = "nextlabel-"
 MOST_IN_FRONT = 300
 """Tasks of one front. So many predictions go in one bulk delete, which holds SQLite's write lock for about a
 second; what is more goes one by one, 0.1 s each, and every round retires a front."""
+LONGEST_LEASE_SECONDS = 600
+"""The longest lease that can be configured: one that ends later was taken by a clock that was ahead."""
 RETRAIN = "retrain"
 """The wish that asks the worker to train the target."""
 
@@ -239,6 +241,11 @@ Clock: TypeAlias = Callable[[], datetime]
 def utc_now() -> datetime:
     """Tell the time, with its zone."""
     return datetime.now(UTC)
+
+
+def reason_of(error: BaseException, *, most: int = 200) -> str:
+    """Say in one line, of `most` characters, why something of others failed; its type if it does not say."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
 
 
 def is_over(wait: timedelta, began: datetime, *, now: datetime) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from backend.domain import reason_of
+
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
 """What Pillow may try; its other plugins run programs or read what no browser shows."""
 BROKEN = (
@@ -74,4 +76,4 @@ def reason(error: BaseException) -> str:
         return "it is a folder"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    return reason_of(error, most=120)

@@ -146,14 +146,14 @@ def save_shares(
     project_id: int,
     given: Mapping[str, Any],
     *,
-    queue: Queue | None = None,
+    queue: Queue,
     revision: int,
     author: str,
     now: datetime,
 ) -> Held[Shares]:
     """Check the shares and save them; an empty one leaves what the configuration says.
 
-    queue:  what the project's configuration says; None for its defaults
+    queue:  what the project's configuration says
     raises: FieldErrors; Outdated when somebody saved since. Nothing is saved then
     """
     shares = check_shares(given, queue)

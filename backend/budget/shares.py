@@ -27,7 +27,7 @@ class Shares:
     relabel: Decimal | None = None
 
 
-def check_shares(given: Mapping[str, Any], queue: Queue | None = None) -> Shares:
+def check_shares(given: Mapping[str, Any], queue: Queue) -> Shares:
     """Read shares such as .1 or 10 %, those of `queue` where one is empty; raises FieldErrors."""
     errors, values = {}, {}
     for name in given:
@@ -44,7 +44,7 @@ def check_shares(given: Mapping[str, Any], queue: Queue | None = None) -> Shares
             except (ValueError, InvalidOperation):
                 errors[name] = f'"{text[:40]}"; expected a number from 0 to {most}, or up to {most:.0%}'
     if not errors:
-        errors = _too_much(values, (queue or Queue()).shares)
+        errors = _too_much(values, queue.shares)
     if errors:
         raise FieldErrors(errors)
     return Shares(**values)

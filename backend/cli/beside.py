@@ -54,7 +54,7 @@ def _target(store: Store, project_id: int) -> dict[str, Any] | None:
     last, serves = store.targets.latest(project_id), store.targets.serving(project_id)
     if last is None:
         return None
-    done = store.targets.all(project_id, TrainingState.DONE, limit=1)
+    done = store.targets.latest(project_id, TrainingState.DONE)
     return {
         "number": last.number,
         "name": last.name,
@@ -65,7 +65,7 @@ def _target(store: Store, project_id: int) -> dict[str, Any] | None:
         "error": last.error,
         "progress": last.progress if last.state is TrainingState.RUNNING else None,
         "serves": None if serves is None else serves.number,
-        "unreadable": done[0].error if done and serves is None else None,
+        "unreadable": done.error if done is not None and serves is None else None,
     }
 
 

@@ -16,7 +16,7 @@ from backend.config.media import Media
 from backend.config.section import Name, Section, Together
 from backend.config.spending import Budget, Notify
 from backend.config.words import Expected
-from backend.domain import MOST_IN_FRONT
+from backend.domain import LONGEST_LEASE_SECONDS, MOST_IN_FRONT
 
 Expression: TypeAlias = Annotated[Name, Expected("a strategy's name, with its options in brackets")]
 Options: TypeAlias = Mapping[str, Any]
@@ -164,7 +164,10 @@ class Rounds(Section):
         default=30, ge=0.1, le=3600, description="The same while webhooks arrive."
     )
     lease_seconds: float = Field(
-        default=30, ge=5, le=600, description="After so long in silence another worker takes over."
+        default=30,
+        ge=5,
+        le=LONGEST_LEASE_SECONDS,
+        description="After so long in silence another worker takes over.",
     )
     reconcile_minutes: float = Field(
         default=30, ge=1, le=10_080, description="How often all ids are compared, for deletions."

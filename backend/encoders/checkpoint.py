@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.domain import EncoderError
+from backend.domain import EncoderError, reason_of
 
 PACKAGED = "packaged"
 
@@ -110,7 +110,7 @@ def _from_hub(name: str, remedy: str) -> Path:
             pass  # never downloaded: the hub is asked next
         return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=unread))
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        reason = reason_of(error, most=160)
         raise EncoderError(
             f"encoder model {name!r} is no folder, and the hub failed: {reason}; {remedy}"
         ) from error

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
-from backend.domain import ConfigError, EncoderError, Progress
+from backend.domain import ConfigError, EncoderError, Progress, reason_of
 from backend.labels.forms import Form, Targets
 from backend.labels.kinds import Takes
 from backend.models import Decided
@@ -122,8 +122,9 @@ def load_target(name: str, folder: Path) -> Model:
     try:
         model: Model = made.load(folder)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise EncoderError(f"cannot load the target {name} from {folder}: {reason}; train it anew") from error
+        raise EncoderError(
+            f"cannot load the target {name} from {folder}: {reason_of(error)}; train it anew"
+        ) from error
     return model
 
 

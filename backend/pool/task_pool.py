@@ -108,6 +108,10 @@ class TaskPool:
         tokens = self._texts.tokens(self.kind, positions)
         return tokens.values, tokens.starts
 
+    def measures(self, share: float) -> Mask:
+        """(n,): labelled rows that were asked for at random, of an audit slice of this share."""
+        return self.audit.measures(self.labelled, share)
+
     def recently_labelled(self, count: int) -> Positions:
         """Give the `count` rows whose latest annotation came last, or all with a target, the newest last."""
         return self.tasks.recently_labelled(count)

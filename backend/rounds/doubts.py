@@ -72,7 +72,7 @@ class Doubts:
                 pause=self._pause,
             )
         may = pool.tasks.answers[rows] < MOST_ANSWERS
-        may &= ~pool.audit.measures(pool.labelled, self._config.queue.audit_share)[rows]
+        may &= ~pool.measures(self._config.queue.audit_share)[rows]
         may &= ~pool.primary.is_truth[rows]
         place_of = {int(row): place for place, row in enumerate(rows)}
         sure = {place_of[row]: value for row, value in sureness.items() if row in place_of}

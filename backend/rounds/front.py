@@ -135,7 +135,7 @@ class FrontMaker:
             "tasks": int(pool.tasks.live.sum()),
             "labelled": int(pool.labelled.sum()),
             "unanswered": int(pool.tasks.unanswered().sum()),
-            "random_tasks": int((pool.audit.measures(pool.labelled, audit_share) | still_random).sum()),
+            "random_tasks": int((pool.measures(audit_share) | still_random).sum()),
             "strategy": self._config.selection.strategy,
             "form": pool.kind.form.value,
             "asks": question(pool.kind),

@@ -88,7 +88,7 @@ class Review:
     def _measure(self, pool: TaskPool) -> Measured | None:
         assert pool.head is not None
         rows = np.flatnonzero(pool.labelled)
-        audit = pool.audit.measures(pool.labelled, self._config.queue.audit_share)[rows]
+        audit = pool.measures(self._config.queue.audit_share)[rows]
         said = (pool.tasks.ids, pool.targets, pool.primary.is_truth)
         answers, last = digest(repr([each[rows[audit]].tolist() for each in said])), self._last
         if last is None or last.answers != answers or len(rows) > MEASURE_AGAIN * last.labelled:

@@ -57,7 +57,7 @@ class Watch:
         }
         if score is not None:
             figures["forecast"] = self._outlook.look(labelled, score, question(pool.kind))
-        audited = int(pool.audit.measures(pool.labelled, self._config.queue.audit_share).sum())
+        audited = int(pool.measures(self._config.queue.audit_share).sum())
         if audited >= FEWEST and labelled >= GROWTH * self._contested and measurable(pool.kind.form):
             self._contend(pool)
             self._contested = labelled
@@ -77,7 +77,7 @@ class Watch:
 
     def _labels(self, pool: TaskPool) -> Labels:
         rows = np.flatnonzero(pool.labelled)
-        audit = pool.audit.measures(pool.labelled, self._config.queue.audit_share)[rows]
+        audit = pool.measures(self._config.queue.audit_share)[rows]
         others = np.flatnonzero(~audit)
         first = self._store.annotations.first_answers(self._project_id)
         since = self._since()

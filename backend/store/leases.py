@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from backend.domain import LeaseLost
+from backend.domain import LONGEST_LEASE_SECONDS, LeaseLost
 from backend.store.database import Database, insert
 from backend.store.schema import lease as rounds_lease
 from backend.store.schema import worker
 
-LONGEST = timedelta(seconds=600)
+LONGEST = timedelta(seconds=LONGEST_LEASE_SECONDS)
 """The longest lease that can be configured."""
 SKEW = timedelta(minutes=1)
 """How far the clocks of two machines may differ before one does not believe the other's leases."""

@@ -95,7 +95,7 @@ def read_anew(pool: TaskPool, config: ProjectConfig) -> None:
 
 def split(pool: TaskPool, audit_share: float) -> tuple[Positions, Positions]:
     """Rows to learn from, and rows that measure, labelled both."""
-    audit = pool.audit.measures(pool.labelled, audit_share)
+    audit = pool.measures(audit_share)
     return np.flatnonzero(pool.labelled & ~audit), np.flatnonzero(audit)
 
 

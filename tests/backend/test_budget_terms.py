@@ -197,7 +197,7 @@ def test_every_change_is_kept_with_who_when_old_and_new(store: Store) -> None:
     save(store, 0, "Ada", labels=500)
     save(store, 1, "Bob", hours_later=1, labels=600, hours=2)
     save_stand(store, 1, Standing.PAUSED, note="new  guidelines", author="Cy", now=NOW + 2 * HOUR)
-    save_shares(store, 1, {"audit": "20%"}, revision=0, author="Di", now=NOW + 3 * HOUR)
+    save_shares(store, 1, {"audit": "20%"}, queue=Queue(), revision=0, author="Di", now=NOW + 3 * HOUR)
     told = [(one.author, one.field, one.old, one.new, one.at) for one in history(store, 1)]
     assert told == [
         ("Di", "audit", None, "0.2", NOW + 3 * HOUR),
@@ -262,13 +262,15 @@ def test_a_project_runs_until_somebody_pauses_it(store: Store) -> None:
 )
 def test_a_share_out_of_range_is_refused(store: Store, given: dict[str, Any], field: str) -> None:
     with pytest.raises(FieldErrors) as caught:
-        save_shares(store, 1, given, revision=0, author="Ada", now=NOW)
+        save_shares(store, 1, given, queue=Queue(), revision=0, author="Ada", now=NOW)
     assert list(caught.value.errors) == [field]
     assert shares_of(store, 1).value == Shares()
 
 
 def test_live_shares_go_before_the_configuration_and_an_empty_one_leaves_it(store: Store) -> None:
-    save_shares(store, 1, {"audit": "0.25", "exploration": ""}, revision=0, author="Ada", now=NOW)
+    save_shares(
+        store, 1, {"audit": "0.25", "exploration": ""}, queue=Queue(), revision=0, author="Ada", now=NOW
+    )
     config = with_shares(ProjectConfig(), shares_of(store, 1).value)
     assert (config.queue.audit_share, config.queue.exploration_share) == (0.25, 0.05)
     assert with_shares(ProjectConfig(), Shares()) == ProjectConfig()
@@ -290,10 +292,20 @@ def test_an_empty_share_counts_what_the_configuration_says(store: Store) -> None
     assert shares_of(store, 1).value == Shares(audit=Decimal("0.4"), relabel=Decimal("0.4"))
 
 
-def test_the_defaults_count_where_nobody_tells_the_configuration(store: Store) -> None:
+def test_shares_that_are_left_empty_count_by_their_defaults_where_none_is_configured(store: Store) -> None:
     with pytest.raises(FieldErrors, match=r"together are 0\.95 \(left empty, exploration counts 0\.05\)"):
-        save_shares(store, 1, {"audit": 0.4, "relabel": 0.5}, revision=0, author="Ada", now=NOW)
-    save_shares(store, 1, {"audit": 0.4, "relabel": 0.5, "exploration": 0}, revision=0, author="Ada", now=NOW)
+        save_shares(
+            store, 1, {"audit": 0.4, "relabel": 0.5}, queue=Queue(), revision=0, author="Ada", now=NOW
+        )
+    save_shares(
+        store,
+        1,
+        {"audit": 0.4, "relabel": 0.5, "exploration": 0},
+        queue=Queue(),
+        revision=0,
+        author="Ada",
+        now=NOW,
+    )
 
 
 SHARE = st.decimals(0, Decimal("0.4"), places=2)

@@ -152,7 +152,9 @@ def test_a_second_answer_takes_a_task_off_the_list(room: Room) -> None:
 
 def test_a_share_that_is_taken_away_on_the_page_holds_in_the_next_round(room: Room) -> None:
     mistaken(room)
-    save_shares(room.store, 1, {"relabel": "0"}, revision=0, author="Ada", now=room.labelstudio.now)
+    save_shares(
+        room.store, 1, {"relabel": "0"}, queue=Queue(), revision=0, author="Ada", now=room.labelstudio.now
+    )
     room.labelstudio.label(90)
     room.turn()
     assert all(task.origin is not Origin.RELABEL for task in room.front())
