@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import urlsplit
 
 from flask import Request
@@ -91,6 +92,7 @@ def _name(host: str) -> str:
     return (host if host.endswith("]") else host.rpartition(":")[0] or host).lower()
 
 
+@cache
 def _public_name(url: str) -> str:
     """Give an address's host as a Host header has it, in IDNA; '' where the address has none."""
     try:

@@ -15,7 +15,7 @@ from backend.web import payloads
 from backend.web.actions import ACTIONS
 from backend.web.advising import advice_facts
 from backend.web.budget_facts import budget_facts, burn, changes
-from backend.web.facts import Facts
+from backend.web.facts import Facts, in_iso
 from backend.web.openapi import document
 from backend.web.payloads import Unreadable
 from backend.web.showing import times
@@ -223,11 +223,10 @@ def _wrong(wrong: FieldErrors) -> tuple[Response, int]:
 def _shares(site: Site, project_id: int) -> Facts:
     held = shares_of(site.store, project_id)
     fields = {name: None if share is None else float(share) for name, share in vars(held.value).items()}
-    saved_at = held.at.isoformat() if held.at else None
     return {
         "revision": held.revision,
         "saved_by": held.author or None,
-        "saved_at": saved_at,
+        "saved_at": in_iso(held.at),
         "fields": fields,
     }
 

@@ -9,7 +9,7 @@ from backend.budget import Allowance, Budget, as_fields, stand_of
 from backend.budget import history as setting_history
 from backend.budget.terms import MILLISECONDS_PER_HOUR
 from backend.store import Store
-from backend.web.facts import Facts
+from backend.web.facts import Facts, in_iso
 
 DAYS_LOOKED_BACK, DAYS_AHEAD = 7, 60
 CHANGES_SHOWN = 100
@@ -34,7 +34,7 @@ def budget_facts(found: Allowance) -> Facts:
     return {
         "revision": found.budget.revision,
         "saved_by": found.budget.author or None,
-        "saved_at": found.budget.at.isoformat() if found.budget.at else None,
+        "saved_at": in_iso(found.budget.at),
         "fields": as_fields(found.budget.value),
         "closed": found.closed,
         "labels_left": found.labels,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from backend.budget.wording import CORRELATIONS
 from backend.budget.wording import money as in_money
 from backend.store.access import Token
-from backend.web.facts import Facts
+from backend.web.facts import Facts, in_iso
 from backend.web.languages import DASH, Speech
 
 STEPS_ROUNDS = 30
@@ -203,7 +202,7 @@ def change(speech: Speech, each: Mapping[str, Any]) -> Facts:
 
 def times(token: Token) -> dict[str, str | None]:
     """Write a token's times as the pages take them."""
-    return {name: _iso(getattr(token, name)) for name in ("made_at", "used_at", "revoked_at")}
+    return {name: in_iso(getattr(token, name)) for name in ("made_at", "used_at", "revoked_at")}
 
 
 def annotator_quality(speech: Speech, found: Mapping[str, Any] | None) -> str:
@@ -213,7 +212,3 @@ def annotator_quality(speech: Speech, found: Mapping[str, Any] | None) -> str:
     if isinstance(found.get("low"), int | float) and isinstance(found.get("high"), int | float):
         return f"{speech.share(found['value'], 0)} ({speech.range(found['low'], found['high'])})"
     return speech.share(found["value"], 0)
-
-
-def _iso(when: datetime | None) -> str | None:
-    return None if when is None else when.isoformat()
